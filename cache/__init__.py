@@ -1,0 +1,1 @@
+"""Stage one: run the frozen teacher once and keep what it said (the teacher cache)."""

@@ -1,0 +1,1 @@
+"""Faces, views, backbones, weights and configuration: what all three stages share."""

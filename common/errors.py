@@ -1,0 +1,25 @@
+"""What a user can put right. Every message says what is wrong, where, and what to do next, in one line.
+
+The click commands print these as `Error: ...` with exit status 2 and no traceback; anything else that is
+raised is our own mistake and keeps its traceback.
+"""
+
+
+class UserError(ValueError):
+    """Base of all errors that the person at the keyboard can mend."""
+
+
+class ConfigError(UserError):
+    """A configuration file or option that cannot be used as it stands."""
+
+
+class DataError(UserError):
+    """A file that is missing, damaged, hostile, or not what it should be."""
+
+
+class CacheError(UserError):
+    """A teacher cache that is incomplete, damaged, or made from something else."""
+
+
+class ModelError(UserError):
+    """Weights that cannot be had or do not fit the network."""

@@ -1,0 +1,1 @@
+"""The whole path on procedural faces: no data, no GPU, a few minutes."""

@@ -1,0 +1,1 @@
+"""Evaluation: a model and faces in, tables, plots and reports out."""

@@ -1,0 +1,37 @@
+"""Shared fixtures: reference numbers, and the optional data root with real faces."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of the reference numbers that are part of this repository."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The user's data root (`DATA`, else data/); tests marked `real` look there and skip when a file is not there."""
+    return Path(os.environ.get("DATA", "data")).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_file(data_root: Path):
+    """Callable: path of a file below the data root, or a skip that names the path looked for."""
+
+    def find(relative: str) -> Path:
+        path = data_root / relative
+        if not path.exists():
+            pytest.skip(f"{relative} is not under the data root {data_root} (set DATA=)")
+        return path
+
+    return find
