@@ -1,12 +1,40 @@
-"""The experiment file (being written)."""
+"""What an experiment file may say: one typed section a table (common/config_file.py reads the file).
 
-from typing import Literal
+Paths in [faces], [teacher] and [evaluate] are relative to the data root; caches/ and runs/ to the working
+directory. Unknown keys, wrong types and options without effect in their combination are refused.
+"""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values do not change after loading."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def _refuse_idle(self, fields: Iterable[str], because: str) -> None:
+        """An option that was changed but cannot have an effect is an error, not silence."""
+        for name in fields:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} has no effect {because}: remove it")
+
+
+class FacesConfig(Section):
+    """Training faces: a RecordIO folder or a folder of identity folders."""
+
+    path: str
+    max_per_identity: Positive | None = None
+    samples: Positive | None = Field(None, description="images expected; another number on disk is refused")
+    identities: Positive | None = Field(None, description="identities expected; another number is refused")
+    origin: str | None = Field(None, description="where to get the faces, said when they are missing")
 
 
 class ModelConfig(Section):
@@ -19,11 +47,171 @@ class ModelConfig(Section):
     revision: str | None = None
     sha256: str | None = None
     architecture: str | None = None
-    embedding_size: int | None = None
+    embedding_size: Positive | None = None
     size: tuple[int, int] | None = None
     channel_order: Literal["rgb", "bgr"] | None = None
     mean: float | None = None
     std: float | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Precision = "float32"
     channels_last: bool = False
     compile: bool = False
+
+
+class ViewsConfig(Section):
+    """Which pictures of a face the teacher and the student see."""
+
+    policy: Literal["none", "flip"] = "flip"
+    seed: int = Field(0, ge=0, lt=2**63)
+    count: Positive | None = Field(None, description="views a sample; `none` has 1 and `flip` has 2")
+    order: Literal["random", "cycle"] = "random"
+
+    @property
+    def number(self) -> int:
+        """V, the number of views of a sample."""
+        return self.count or {"none": 1, "flip": 2}[self.policy]
+
+
+class CacheConfig(Section):
+    """Where the teacher cache lies and how it is cut."""
+
+    path: str | None = None
+    dtype: Literal["float32", "float16"] = "float16"
+    shard_rows: Positive = 16384
+    chunk_rows: Positive = 1024
+    batch_size: Positive = 64
+    workers: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _chunks_fill_shards(self) -> Self:
+        if self.shard_rows % self.chunk_rows:
+            raise ValueError(f"shard_rows ({self.shard_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
+        return self
+
+
+class StudentConfig(Section):
+    """The network that is trained."""
+
+    backbone: str = "mobilefacenet"
+    embedding_size: Positive = 512
+
+
+class HeadConfig(Section):
+    """Margin x class centres x geometry; the maths is in docs/method.md.
+
+    s, m: scale and margin. h, t_alpha: AdaFace's concentration and the rate of its norm statistics.
+    alpha: how far a distilled centre keeps its place: `weighted` cos(f_s,f_t) * lam, `adaptive` cos(f_s,f_t),
+    `fixed` the number in `momentum`. geometry_w, _k, _warmup (epochs): weight, sensitivity and warm-up of the geometry
+    term. start: distilled centres begin as small random columns, or at the cache's class centres.
+    """
+
+    margin: Literal["none", "arcface", "cosface", "adaface"] = "adaface"
+    centers: Literal["distilled", "frozen", "learned"] = "distilled"
+    geometry: Literal["off", "live", "cached"] = "off"
+    s: Annotated[float, Field(gt=0)] = 64.0
+    m: Annotated[float, Field(ge=0)] = 0.4
+    h: float = 0.333
+    t_alpha: Fraction = 0.01
+    norm_mean: float = 20.0
+    norm_std: Annotated[float, Field(gt=0)] = 100.0
+    alpha: Literal["weighted", "adaptive", "fixed"] = "weighted"
+    momentum: Fraction = 0.9
+    start: Literal["random", "cache"] = "random"
+    geometry_w: float = 1.0
+    geometry_k: float = 3.0
+    geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether a step needs anything from the teacher cache."""
+        return self.centers != "learned" or self.geometry != "off"
+
+    @model_validator(mode="after")
+    def _every_option_counts(self) -> Self:
+        if self.margin != "adaface":
+            self._refuse_idle(("h", "t_alpha", "norm_mean", "norm_std"), f"with margin = {self.margin!r}")
+            if self.geometry != "off":
+                raise ValueError(f"geometry = {self.geometry!r} needs margin = 'adaface', whose scaler it changes")
+        if self.margin == "none":
+            self._refuse_idle(("m",), "with margin = 'none'")
+        if self.centers != "distilled":
+            self._refuse_idle(("alpha", "start"), f"with centers = {self.centers!r}")
+        if self.centers != "distilled" or self.alpha != "fixed":
+            self._refuse_idle(("momentum",), "unless centers = 'distilled' and alpha = 'fixed'")
+        if self.geometry == "off":
+            self._refuse_idle(("geometry_w", "geometry_k", "geometry_warmup"), "with geometry = 'off'")
+        return self
+
+
+class TrainConfig(Section):
+    """Stage two's optimiser, schedule and pace. batch_size is that of one rank."""
+
+    epochs: Positive = 26
+    batch_size: Positive = 384
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    lr_batch: Annotated[int, Field(ge=0)] = Field(
+        512, description="lr is for a global batch of this size and scales linearly; 0 takes lr as it is"
+    )
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    gradient_norm: Annotated[float, Field(gt=0)] = 5.0
+    schedule: Literal["step", "onecycle"] = "step"
+    milestones: tuple[Positive, ...] = (8, 14, 20, 25)
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    workers: Annotated[int, Field(ge=0)] = 2
+    seed: int = Field(0, ge=0, lt=2**63)
+    log_every: Positive = 50
+    keep_checkpoints: Positive = 2
+
+    @model_validator(mode="after")
+    def _every_option_counts(self) -> Self:
+        if self.schedule == "onecycle":
+            self._refuse_idle(("milestones", "warmup_epochs"), "with schedule = 'onecycle'")
+        return self
+
+
+class EvaluateConfig(Section):
+    """Verification sets by name, and how faces are embedded."""
+
+    sets: dict[str, str] = {}
+    batch_size: Positive = 64
+    flip: bool = True
+    teacher: bool = True
+    origin: str | None = Field(None, description="where to get the sets, said when one is missing")
+
+
+class Config(Section):
+    """A whole experiment file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    faces: FacesConfig
+    teacher: ModelConfig | None = None
+    views: ViewsConfig = ViewsConfig()
+    cache: CacheConfig = CacheConfig()
+    student: StudentConfig = StudentConfig()
+    head: HeadConfig = HeadConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _teacher_in_one_line(cls, value: Any) -> Any:
+        return {"weights": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _teacher_where_needed(self) -> Self:
+        if self.head.reads_teacher and self.teacher is None:
+            raise ValueError("head reads a teacher, but there is none: add teacher, or set head.centers = 'learned'")
+        return self
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder of the teacher cache."""
+        return Path(self.cache.path or f"caches/{self.name}")
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the training run."""
+        return Path("runs") / self.name

@@ -1,0 +1,166 @@
+"""Read and write experiment files.
+
+    config = load_config("configs/lfw.toml", overrides=["train.epochs=2"])
+    config.head.margin            # "adaface"
+
+`extends = "other.toml"` (relative to the file) takes everything from another file and lets this one change
+single values, so that an ablation is a file of a few lines. What is wrong is reported with the line it stands on.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from common.config import Config
+from common.errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read and check an experiment file.
+
+    overrides: `section.key=value` strings as given to `--set`; a value that is no TOML is taken as a string.
+    Raises ConfigError with the file, the line and what is wrong.
+    """
+    path = Path(path)
+    values, files = _read_with_bases(path, ())
+    given = [_parse_override(text) for text in overrides]
+    for keys, value in given:
+        _put(values, keys, value)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(problem, files, {keys for keys, _ in given}) for problem in error.errors()]
+        raise ConfigError("; ".join(problems)) from None
+
+
+def toml_of(config: Config) -> str:
+    """The resolved configuration as a TOML text that `load_config` reads back to an equal Config."""
+    lines, tables = [], []
+    for key, value in config.model_dump(exclude_none=True).items():
+        if isinstance(value, dict):
+            tables.append((key, value))
+        else:
+            lines.append(f"{key} = {_toml_value(value)}")
+    for key, table in tables:
+        lines += ["", f"[{key}]"] + [f"{k} = {_toml_value(v)}" for k, v in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_value(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
+    """Values of a file merged over those of the files it extends, and all files, nearest first."""
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: extends itself: {' -> '.join(str(p) for p in (*seen, path))}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none in that folder"
+        raise ConfigError(f"{path}: no such configuration file (there are: {known}); set CONFIG=") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    base = values.pop("extends", None)
+    if base is None:
+        return values, [path]
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends must be the name of a file, not {base!r}")
+    inherited, files = _read_with_bases(path.parent / base, (*seen, path.resolve()))
+    return _merge(inherited, values), [path, *files]
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        # evaluate.sets and teacher are choices of their own: the nearer file's replaces, it does not mix.
+        mix = isinstance(old, dict) and isinstance(value, dict) and key not in ("sets", "teacher")
+        merged[key] = _merge(merged[key], value) if mix else value
+    return merged
+
+
+def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set {text}: write section.key=value")
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return tuple(part.strip() for part in name.split(".")), parsed
+
+
+def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.get(key)
+        if isinstance(inner, str) and key == "teacher":
+            inner = {"weights": inner}
+        if inner is None:
+            inner = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {'.'.join(keys)}: {key} is no table")
+        values[key] = dict(inner)
+        values = values[key]
+    values[keys[-1]] = value
+
+
+def _describe(problem: Any, files: list[Path], overridden: set[tuple[str, ...]]) -> str:
+    loc = tuple(str(part) for part in problem["loc"])
+    what = problem["msg"].removeprefix("Value error, ")
+    name = ".".join(loc)
+    if problem["type"] == "extra_forbidden":
+        what = f"unknown key{_nearest(loc)}"
+    elif problem["type"] not in ("missing", "value_error"):
+        what = f"{what}, not {problem['input']!r}"
+    if loc in overridden:
+        return f"--set {name}: {what}"
+    # A whole table's error says which of its keys it means in its first word.
+    inner = (*loc, what.split(" ", 1)[0])
+    for path in files:
+        line = _line_of(path, inner) or _line_of(path, loc)
+        if line:
+            return f"{path}:{line}: {name}: {what}"
+    return f"{files[0]}: {name}: {what}" if name else f"{files[0]}: {what}"
+
+
+def _nearest(loc: tuple[str, ...]) -> str:
+    section: Any = Config
+    for part in loc[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        kinds = getattr(field.annotation, "__args__", (field.annotation,)) if field else ()
+        section = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    known = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(loc[-1], known, 1)
+    return f"; did you mean {close[0]}?" if close else (f"; known here: {', '.join(known)}" if known else "")
+
+
+def _line_of(path: Path, loc: tuple[str, ...]) -> int | None:
+    """Line number of a dotted key, following [table] headers; None where the file does not have it."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+            table = tuple(part.strip().strip('"') for part in header[1].split("."))
+            if table == loc:
+                return number
+        elif (key := re.match(r'\s*([\w."-]+)\s*=', line)) and (*table, *key[1].replace('"', "").split(".")) == loc:
+            return number
+    return None

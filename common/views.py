@@ -1,0 +1,79 @@
+"""Seeded views: what the teacher saw is what the student sees.
+
+    views = Views("flip", seed=0, count=2)
+    views.render(rgb, sample=17, view=1)                 # the same bytes in any process, order, or year
+    view_numbers(samples, epoch=3, seed=0, count=2)      # which view each sample shows in an epoch
+
+A view is a pure function of (policy, seed, sample, view) on decoded RGB pixels, before any network's own size,
+channel order or scale.
+"""
+
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+
+from common.errors import ConfigError
+from common.philox import words
+
+# Streams of the random words: fixed for ever, since caches are bound to them.
+STREAM_VIEW_CHOICE = 1
+STREAM_EPOCH_ORDER = 2
+
+POLICIES = {"none": 1, "flip": 2}
+
+
+class Views:
+    """The V views of every sample under a policy.
+
+    `none`: one view, the face as stored. `flip`: exactly two, 0 as stored and 1 mirrored; they cover all of the
+    reference recipe's augmentation, so nothing is lost by caching them.
+    """
+
+    def __init__(self, policy: str, seed: int = 0, count: int | None = None) -> None:
+        """Raises ConfigError for an unknown policy or a count the policy does not have."""
+        if policy not in POLICIES:
+            raise ConfigError(f"views.policy = {policy!r}: known policies are {', '.join(POLICIES)}")
+        if count not in (None, POLICIES[policy]):
+            raise ConfigError(f"views.count = {count}: policy {policy!r} has exactly {POLICIES[policy]}")
+        self.policy, self.seed, self.count = policy, seed, POLICIES[policy]
+
+    def render(self, rgb: np.ndarray, sample: int, view: int) -> np.ndarray:
+        """uint8 (H,W,3) RGB of one view; the input is not changed."""
+        if not 0 <= view < self.count:
+            raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
+        return np.ascontiguousarray(rgb[:, ::-1]) if view == 1 else rgb
+
+    def describe(self) -> dict[str, Any]:
+        """What binds a cache to these views, for its manifest."""
+        return {"policy": self.policy, "seed": self.seed, "count": self.count}
+
+
+def pixel_digest(rgb: np.ndarray) -> int:
+    """CRC-32 of the rendered uint8 RGB bytes, as kept in a cache's `pixels`."""
+    return zlib.crc32(np.ascontiguousarray(rgb))
+
+
+def view_numbers(
+    samples: np.ndarray, epoch: int, seed: int, count: int, order: Literal["random", "cycle"] = "random"
+) -> np.ndarray:
+    """The view each sample shows in an epoch: int64 (B,) in 0..count-1, a pure function of its arguments.
+
+    `random` draws anew each epoch, as the online recipe does; `cycle` shows every view once in `count` epochs,
+    starting at a random one so that an epoch still mixes views.
+    """
+    at = 0 if order == "cycle" else epoch
+    word = words(seed, STREAM_VIEW_CHOICE, np.asarray(samples), at)[..., 0].astype(np.uint64)
+    # Fixed-point multiplication instead of a remainder: no bias worth naming, and no float rounding.
+    start = (word * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+    return (start + epoch) % count if order == "cycle" else start
+
+
+def epoch_order(total: int, epoch: int, seed: int) -> np.ndarray:
+    """The order in which an epoch visits samples 0..total-1: int64 (total,), a pure function of its arguments.
+
+    Sorts 64-bit random keys (ties, about total**2 / 2**65, keep sample order), so it does not depend on the
+    number of ranks or workers.
+    """
+    word = words(seed, STREAM_EPOCH_ORDER, np.arange(total), epoch).astype(np.uint64)
+    return np.argsort(word[:, 0] << np.uint64(32) | word[:, 1], kind="stable")
