@@ -1,0 +1,45 @@
+"""sphere20: the 20-layer residual network of SphereFace (Liu et al. 2017, table 2) as the PyTorch CosFace trains it.
+
+Keys are those of CosFace_pytorch (`layer1.0.weight`, `layer3.4.prelu2.weight`, `fc.weight`). Input is 112 high and
+96 wide. No batch norm; only the four convolutions of stride 2 have a bias.
+"""
+
+from torch import Tensor, nn
+
+UNITS = (1, 2, 4, 1)
+
+
+class Unit(nn.Module):
+    """Two 3x3 convolutions, each with a PReLU, added to their input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.prelu1 = nn.PReLU(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.prelu2 = nn.PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.prelu2(self.conv2(self.prelu1(self.conv1(x))))
+
+
+class Sphere20(nn.Module):
+    """(B,3,112,96) in [-1,1] -> (B,D), not normalised."""
+
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
+    def __init__(self, embedding_size: int):
+        super().__init__()
+        inputs = 3
+        for stage, (outputs, count) in enumerate(zip((64, 128, 256, 512), UNITS, strict=True), start=1):
+            halve = [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.PReLU(outputs)]
+            self.add_module(f"layer{stage}", nn.Sequential(*halve, *(Unit(outputs) for _ in range(count))))
+            inputs = outputs
+        self.fc = nn.Linear(512 * 7 * 6, embedding_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.flatten(1))
