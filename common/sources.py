@@ -1,0 +1,239 @@
+"""Training faces: samples 0..N-1, each with an encoded picture and the number of its identity.
+
+    open_source("faces_emore")      a folder with train.rec, train.idx, property (MXNet RecordIO)
+    open_source("CASIA-WebFace")    a folder of one folder per identity
+
+Samples come in key order (RecordIO) or in the order of identity and file name (folders), the same on every machine.
+Sources may be pickled, forked and used by threads; a pickle holds labels and file names, no open file.
+"""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import DataError
+from common.pixels import decode_rgb
+from common.recordio import Records
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
+
+
+class FaceSource(ABC):
+    """N faces of C identities.
+
+    `labels` is int32 (N,), 0..C-1 with no gap; it keeps the order of the identities, not their original numbers.
+    """
+
+    kind: str
+
+    def __init__(self, path: Path, identities: np.ndarray) -> None:
+        self.path = path
+        distinct, labels = np.unique(identities, return_inverse=True)
+        self.labels: np.ndarray = labels.astype(np.int32)
+        self.labels.flags.writeable = False
+        self.num_classes = len(distinct)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def label(self, sample: int) -> int:
+        """Identity of a sample, 0..C-1."""
+        return int(self.labels[sample])
+
+    @abstractmethod
+    def jpeg(self, sample: int) -> bytes:
+        """The encoded picture. Raises DataError naming the record where it cannot be had."""
+
+    @abstractmethod
+    def name(self, sample: int) -> str:
+        """What a person calls this sample: path and key, or the path of its file."""
+
+    def rgb(self, sample: int) -> np.ndarray:
+        """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
+        return decode_rgb(self.jpeg(sample), self.name(sample))
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the number of samples, all labels, and the pictures of up to 1,024 samples.
+
+        It depends on the faces and their order only: not on where they are, nor on how they are packed. A change in
+        a picture that is not among the 1,024 (first, last, evenly between) goes unnoticed.
+        """
+        digest = hashlib.sha256(np.array([len(self), self.num_classes], "<i8").tobytes())
+        digest.update(self.labels.astype("<i4").tobytes())
+        for sample in _spread(len(self)):
+            jpeg = self.jpeg(sample)
+            digest.update(len(jpeg).to_bytes(8, "little") + jpeg)
+        return digest.hexdigest()
+
+
+def open_source(path: str | os.PathLike[str], max_per_identity: int | None = None) -> FaceSource:
+    """Open a RecordIO folder (or its `.rec`) or a folder of identity folders.
+
+    `max_per_identity` keeps only the first so many samples of each identity. Raises DataError, saying what was
+    expected, where there are no faces.
+    """
+    path = Path(path)
+    if max_per_identity is not None and max_per_identity < 1:
+        raise DataError(f"max_per_identity is {max_per_identity}; give at least 1, or leave it out for all")
+    if path.suffix == ".rec":
+        return RecordSource(path, max_per_identity)
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder; expected train.rec with train.idx in it, or identity folders")
+    found = sorted(path.glob("*.rec"))
+    rec_path = path / "train.rec"
+    if rec_path in found or len(found) == 1:
+        return RecordSource(rec_path if rec_path in found else found[0], max_per_identity)
+    if found:
+        raise DataError(f"{path}: {len(found)} .rec files and none is train.rec; give the path of one of them")
+    return FolderSource(path, max_per_identity)
+
+
+class RecordSource(FaceSource):
+    """Faces in MXNet RecordIO.
+
+    faces_emore layout: key 0 has no picture and the labels [N+1, N+1+K]; pictures are the keys 1..N; the keys
+    N+1..N+K, one an identity, have the labels [first key, last key + 1]. These ranges give all identities without
+    touching the pictures. Where they are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
+    pictures, every header is read. Without a header record every key is a picture.
+    """
+
+    kind = "recordio"
+
+    def __init__(self, rec_path: Path, max_per_identity: int | None = None) -> None:
+        records = Records(rec_path)
+        header = _header(records)
+        if header is not None:
+            end = int(header[0])
+            keys = np.arange(1, end, dtype=np.int64)
+            missing = records.keys.first_missing(1, end)
+            if missing is not None:
+                raise DataError(f"{rec_path}: its header announces pictures 1..{end - 1}, but key {missing} is absent")
+            identities = _identities_of_ranges(records, header)
+            if identities is None or not _probes_agree(records, keys, identities):
+                identities = _identities_of_headers(records, keys)
+        else:
+            keys = np.sort(records.keys.array())
+            identities = _identities_of_headers(records, keys)
+        if len(keys) == 0:
+            raise DataError(f"{rec_path}: no pictures in it; expected image records with a label each")
+        kept = _first_per_identity(identities, max_per_identity)
+        super().__init__(rec_path.parent, identities[kept])
+        self._records = records
+        self._keys = keys[kept]
+
+    def jpeg(self, sample: int) -> bytes:
+        payload = self._records[int(self._keys[sample])].payload
+        if not payload:
+            raise DataError(f"{self.name(sample)} has no picture in it")
+        return payload
+
+    def name(self, sample: int) -> str:
+        return f"{self._records.path}: record {self._keys[sample]}"
+
+
+class FolderSource(FaceSource):
+    """Faces as image files, one folder an identity (the layout of CASIA-WebFace and LFW).
+
+    Identity folders and files are taken in the order of their names' code points. Hidden entries, files that are not
+    .jpg, .jpeg or .png, folders without pictures and deeper folders are left out. Symbolic links are followed.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: Path, max_per_identity: int | None = None) -> None:
+        names: list[str] = []
+        identities: list[int] = []
+        for number, identity in enumerate(_folders(path)):
+            files = _pictures(path / identity)[:max_per_identity]
+            names += [f"{identity}/{file}" for file in files]
+            identities += [number] * len(files)
+        if not names:
+            raise DataError(
+                f"{path}: no faces; expected train.rec with train.idx, or one folder an identity with "
+                f"{', '.join(SUFFIXES)} files in it"
+            )
+        super().__init__(path, np.array(identities))
+        self._names = names
+
+    def jpeg(self, sample: int) -> bytes:
+        try:
+            return (self.path / self._names[sample]).read_bytes()
+        except OSError as error:
+            raise DataError(f"{self.name(sample)}: cannot be read ({error.strerror}); was it moved?") from error
+
+    def name(self, sample: int) -> str:
+        return str(self.path / self._names[sample])
+
+
+def _spread(count: int) -> list[int]:
+    """Up to PROBES of 0..count-1: first, last, and evenly between."""
+    probes = min(count, PROBES)
+    return [i * (count - 1) // max(1, probes - 1) for i in range(probes)]
+
+
+def _first_per_identity(identities: np.ndarray, limit: int | None) -> np.ndarray:
+    """Places, ascending, of the first `limit` samples of each identity."""
+    if limit is None:
+        return np.arange(len(identities))
+    order = np.argsort(identities, kind="stable")
+    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(starts, counts)
+    return np.sort(order[rank < limit])
+
+
+def _header(records: Records) -> np.ndarray | None:
+    """The labels of the header record, [N+1] or [N+1, N+1+K], or None in a file without one."""
+    if 0 not in records:
+        return None
+    record = records[0]
+    return np.atleast_1d(record.label) if record.flag > 0 and not record.payload else None
+
+
+def _identity(records: Records, key: int) -> float:
+    return float(np.atleast_1d(records[key].label)[0])
+
+
+def _identities_of_headers(records: Records, keys: np.ndarray) -> np.ndarray:
+    return np.array([_identity(records, key) for key in keys.tolist()], np.float32)
+
+
+def _identities_of_ranges(records: Records, header: np.ndarray) -> np.ndarray | None:
+    """Identity of pictures 1..N from the identity records, or None where they do not give exactly one to each."""
+    if len(header) < 2:
+        return None
+    end = first = int(header[0])
+    last = int(header[1])
+    if first >= last or records.keys.first_missing(first, last) is not None:
+        return None
+    ranges = [np.atleast_1d(records[key].label) for key in range(first, last)]
+    if any(len(r) < 2 for r in ranges):
+        return None
+    spans = np.array([r[:2] for r in ranges], np.int64)
+    lengths = spans[:, 1] - spans[:, 0]
+    order = np.lexsort((lengths, spans[:, 0]))
+    spans, lengths = spans[order], lengths[order]
+    if spans[0, 0] != 1 or spans[-1, 1] != end or (lengths < 0).any() or (spans[1:, 0] != spans[:-1, 1]).any():
+        return None
+    return np.repeat(order, lengths).astype(np.float32)
+
+
+def _probes_agree(records: Records, keys: np.ndarray, identities: np.ndarray) -> bool:
+    return all(_identity(records, int(keys[i])) == identities[i] for i in _spread(len(keys)))
+
+
+def _folders(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _pictures(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and not entry.is_dir()
+        )
