@@ -31,4 +31,3 @@ def residual_branch(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
         *conv_bn_prelu(inputs, outputs, 3, padding=1),
         *conv_bn(outputs, outputs, 3, stride, padding=1),
     ]
-

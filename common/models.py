@@ -1,0 +1,176 @@
+"""Face models: what turns faces into embeddings, as teacher in stage one and as anything under evaluation.
+
+    model = open_model(config.teacher, root=Path("data"))
+    model.embed(faces)        uint8 (B,H,W,3) RGB -> float32 (B,D), not normalised
+
+A model carries its own channel order, size and scaling; callers always hand over RGB as it was rendered.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from common.config import ModelConfig
+from common.errors import ModelError
+from common.onnx_model import OnnxNetwork
+from common.presets import RAW_RGB, UNIT_RGB, Preset, by_repository, by_sha256, first_known
+from common.weight_files import WeightFile, find_weights
+
+Network = Callable[[np.ndarray], np.ndarray]
+
+
+class FaceModel:
+    """A network together with what its weights want to see.
+
+    Args:
+        weights: the file the network was loaded from.
+        contract: input contract with every field set.
+        network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32.
+        precision: arithmetic of the network.
+        runtime: what may change between machines without making it another model.
+    """
+
+    def __init__(
+        self, weights: WeightFile, contract: Preset, network: Network, precision: str, runtime: dict[str, Any]
+    ):
+        if contract.missing():
+            raise ModelError(f"{weights.name}: set {', '.join(contract.missing())} for this model in the config")
+        assert contract.size is not None
+        assert contract.embedding_size is not None
+        self.size = contract.size
+        self.dim = contract.embedding_size
+        self._weights, self._contract, self._network = weights, contract, network
+        self._precision, self._runtime = precision, runtime
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able identity of the model.
+
+        Two models whose descriptions differ anywhere but in `runtime` give different embeddings.
+        """
+        contract = self._contract
+        return {
+            "name": self._weights.name,
+            "repo": self._weights.repo,
+            "revision": self._weights.revision,
+            "file": self._weights.file,
+            "weights_sha256": self._weights.sha256,
+            "architecture": contract.architecture,
+            "embedding_size": self.dim,
+            "size": list(self.size),
+            "channel_order": contract.channel_order,
+            "mean": contract.mean,
+            "std": contract.std,
+            "precision": self._precision,
+            "runtime": self._runtime,
+        }
+
+    def embed(self, faces: np.ndarray) -> np.ndarray:
+        """Embeddings of a batch of faces.
+
+        Args:
+            faces: uint8 (B,H,W,3), RGB. Another size than the model's is fitted first, see `fit`.
+
+        Returns:
+            float32 (B,D), not normalised.
+
+        Raises:
+            ModelError: an embedding is not finite.
+        """
+        return self._embed(faces, self._contract.channel_order)
+
+    def embed_swapped(self, faces: np.ndarray) -> np.ndarray:
+        """`embed` with red and blue exchanged, for a check of the channel order."""
+        return self._embed(faces, "rgb" if self._contract.channel_order == "bgr" else "bgr")
+
+    def _embed(self, faces: np.ndarray, order: str | None) -> np.ndarray:
+        assert faces.dtype == np.uint8, "faces are uint8 (B,H,W,3)"
+        assert faces.ndim == 4, "faces are uint8 (B,H,W,3)"
+        if len(faces) == 0:
+            return np.empty((0, self.dim), np.float32)
+        pixels = fit(faces, self.size)
+        embeddings = self._network(pixels[..., ::-1] if order == "bgr" else pixels)
+        if not np.isfinite(embeddings).all():
+            raise ModelError(f"{self._weights.name}: an embedding is not finite; try precision = 'float32'")
+        return embeddings
+
+
+def open_model(config: ModelConfig, root: Path, device: str = "cpu", threads: int | None = None) -> FaceModel:
+    """The model a config names.
+
+    Args:
+        config: which weights, and anything about them that is not known by itself.
+        root: data root; relative paths in the config start there.
+        device: `cpu` or `cuda[:N]`.
+        threads: threads a forward may use; None leaves the library's setting.
+
+    Raises:
+        ModelError: the weights cannot be had, are not what the config says, or their contract is not known.
+    """
+    weights = find_weights(config.weights, config.revision, root)
+    if config.sha256 is not None and config.sha256.lower() != weights.sha256:
+        raise ModelError(
+            f"{weights.path}: sha256 is {weights.sha256}, the config says {config.sha256}; these are other weights"
+        )
+    if weights.path.suffix == ".onnx":
+        return _open_onnx(config, weights, device, threads)
+    raise ModelError(f"{weights.path}: only ONNX so far")
+
+
+def fit(faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Faces (B,H,W,3) uint8 at another (height, width).
+
+    Of equal height and less width (112x96 out of 112x112) it is the centre crop those networks were trained on;
+    anything else is resized.
+    """
+    height, width = size
+    if faces.shape[1:3] == size:
+        return faces
+    if faces.shape[1] == height and faces.shape[2] > width:
+        left = (faces.shape[2] - width) // 2
+        return faces[:, :, left : left + width]
+    shrinks = faces.shape[1] > height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(face, (width, height), interpolation=method) for face in faces])
+
+
+def _stated(config: ModelConfig) -> Preset:
+    return Preset(
+        config.architecture, config.embedding_size, config.size, config.channel_order, config.mean, config.std
+    )
+
+
+def _known(config: ModelConfig, weights: WeightFile) -> Preset:
+    """What the config says, else what is known of this very file, else of its repository."""
+    repository = by_repository(weights.repo) if weights.repo else Preset()
+    return first_known(
+        _stated(config), by_sha256(weights.sha256), Preset(channel_order=weights.color_space), repository
+    )
+
+
+def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
+    for option, unset in (("precision", "float32"), ("channels_last", False), ("compile", False)):
+        if getattr(config, option) != unset:
+            raise ModelError(f"{weights.name}: {option} has no effect on an ONNX file; leave it out")
+    network = OnnxNetwork(weights.path, device, threads)
+    discovered = Preset("onnx", network.dim, network.size or (112, 112))
+    contract = first_known(_known(config, weights), discovered, RAW_RGB if network.signature.scales else UNIT_RGB)
+    for field, value in (("embedding_size", network.dim), ("size", network.size)):
+        if value is not None and getattr(contract, field) != value:
+            raise ModelError(f"{weights.name}: {field} is {value} in the file, not {getattr(contract, field)}")
+    mean, std = contract.mean, contract.std
+
+    def run(faces: np.ndarray) -> np.ndarray:
+        pixels = faces.astype(np.float32)
+        return network(pixels if (mean, std) == (0, 1) else (pixels - np.float32(mean)) / np.float32(std))
+
+    runtime = {
+        "library": f"onnxruntime {onnxruntime.__version__}",
+        "provider": network.provider[0],
+        "threads": threads,
+        "fixed_batch": network.fixed_batch,
+    }
+    return FaceModel(weights, contract, run, "float32", runtime)

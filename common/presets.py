@@ -1,0 +1,67 @@
+"""What published weights want to see: channel order, scaling, size.
+
+Those belong to the weights and cannot be read off a state dict, so known files and repositories are listed here.
+Each field may be unknown (None); `first_known` lets the more specific source win.
+"""
+
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+ChannelOrder = Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Input contract of a face model: pixels enter as (x - mean) / std with x in 0..255; size is (height, width)."""
+
+    architecture: str | None = None
+    embedding_size: int | None = None
+    size: tuple[int, int] | None = None
+    channel_order: ChannelOrder | None = None
+    mean: float | None = None
+    std: float | None = None
+
+    def missing(self) -> list[str]:
+        """Names of the fields nobody has set."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is None]
+
+
+UNIT_RGB = Preset(channel_order="rgb", mean=127.5, std=127.5)
+"""RGB in [-1,1]: InsightFace, CVLFace, AdaDistill, CosFace."""
+
+ADAFACE = Preset(channel_order="bgr", mean=127.5, std=127.5)
+"""AdaFace's own checkpoints saw BGR (README and inference.py of mk-minchul/AdaFace)."""
+
+RAW_RGB = Preset(channel_order="rgb", mean=0.0, std=1.0)
+"""The graph scales by itself."""
+
+_BY_SHA256 = {
+    # face_recognition_sface_2021dec.onnx of the OpenCV Zoo
+    "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": replace(
+        RAW_RGB, architecture="sface", embedding_size=128, size=(112, 112)
+    ),
+}
+_CVLFACE_IR = re.compile(r"minchul/cvlface_(adaface|arcface|cosface)_ir(18|50|101)_\w+")
+
+
+def by_sha256(digest: str) -> Preset:
+    """Preset of a published file; empty if the file is not known."""
+    return _BY_SHA256.get(digest, Preset())
+
+
+def by_repository(repository: str) -> Preset:
+    """Preset of a Hub repository; empty if it is not known."""
+    match = _CVLFACE_IR.fullmatch(repository)
+    if match is None:
+        return Preset()
+    return replace(UNIT_RGB, architecture=f"ir_{match[2]}", embedding_size=512, size=(112, 112))
+
+
+def first_known(*presets: Preset) -> Preset:
+    """Field by field, the first value that is known."""
+    chosen = {}
+    for field in fields(Preset):
+        values = (getattr(preset, field.name) for preset in presets)
+        chosen[field.name] = next((value for value in values if value is not None), None)
+    return Preset(**chosen)
