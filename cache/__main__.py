@@ -1,0 +1,56 @@
+"""Stage one from the command line.
+
+python -m cache build --config configs/lfw.toml --data DATA
+python -m cache info  --config configs/lfw.toml
+"""
+
+import time
+from pathlib import Path
+
+import click
+
+from cache.build import build as build_cache
+from cache.info import describe_cache
+from cache.plan import plan_build
+from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
+from common.config import Config
+from common.errors import ConfigError
+from common.models import open_model
+from common.plan import open_faces
+from common.runtime import choose_device, set_threads
+
+
+@click.group(cls=Commands)
+def main() -> None:
+    """Run the teacher once over every view of every face, and keep what it says."""
+
+
+@main.command()
+@experiment_options
+@machine_options
+@check_option
+def build(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
+    """Build the teacher cache, or go on where an earlier build stopped."""
+    if check:
+        return show_plan(plan_build(config, root))
+    if config.teacher is None:
+        raise ConfigError(f"{config.name} has no teacher: there is nothing to cache")
+    began = time.perf_counter()
+    source = open_faces(config, root)
+    where, number = choose_device(device), set_threads(threads, 1)
+    teacher = open_model(config.teacher, root, str(where), number)
+    click.echo(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
+    path = build_cache(config, source, teacher, number)
+    click.echo(describe_cache(path))
+    click.echo(f"done in {time.perf_counter() - began:,.0f} s")
+
+
+@main.command()
+@experiment_options
+def info(config: Config, root: Path) -> None:
+    """Print what a cache holds and what it was made from."""
+    click.echo(describe_cache(config.cache_dir))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m cache")

@@ -1,0 +1,39 @@
+"""A cache as people read it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cache import ledger
+from cache.reader import TeacherCache
+from cache.store import layout_of, read_manifest
+from common.plan import size_text
+
+
+def describe_cache(path: Path) -> str:
+    """Several lines: where the cache is, what it was made from, its size, and how sure its teacher is."""
+    manifest = read_manifest(path)
+    layout = layout_of(manifest)
+    teacher, faces, views = manifest["teacher"], manifest["faces"], manifest["views"]
+    height, width = teacher["size"]
+    lines = {
+        "teacher": f"{teacher['name']} (sha256 {teacher['weights_sha256'][:12]}), {layout.dim} wide, "
+        f"{height}x{width} {teacher['channel_order']}, {teacher['precision']}",
+        "faces": f"{faces['samples']:,} of {faces['identities']:,} people, {faces['kind']} {faces['fingerprint'][:12]}",
+        "views": f"{views['count']}, policy {views['policy']}, seed {views['seed']}",
+        "store": f"{layout.dtype}, {size_text(layout.bytes_on_disk)}, created {manifest['created']}",
+    }
+    if manifest["sealed"]:
+        lines["sealed"] = f"yes, {manifest['sealed']['files']:,} files"
+        lines["confidence"] = _confidence(TeacherCache(path))
+    else:
+        units = list(layout.units())
+        lines["sealed"] = f"no: {len(ledger.finished(path, units)):,} of {len(units):,} units finished"
+    return "\n".join([str(path), *(f"  {name:<11}{text}" for name, text in lines.items())])
+
+
+def _confidence(cache: TeacherCache) -> str:
+    """Quantiles over an even choice of at most 100,000 samples, first view."""
+    some = np.unique(np.linspace(0, len(cache) - 1, min(len(cache), 100_000)).astype(np.int64))
+    low, middle, high = np.quantile(cache.confidence(some, 0), (0.05, 0.5, 0.95))
+    return f"cos(f_t, class centre): median {middle:.3f}, 5 % below {low:.3f}, 5 % above {high:.3f}"

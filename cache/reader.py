@@ -1,0 +1,126 @@
+"""Read a sealed teacher cache at the speed of memory.
+
+cache = TeacherCache("caches/lfw")
+f_t = cache.gather(samples, views)          # float32 (B,D)
+cache.centers, cache.labels, cache.manifest
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cache.mapping import RowWindow
+from cache.seal import ledger_digest
+from cache.store import BINDS_STUDENT, layout_of, open_group, read_manifest, refuse_difference
+from common.errors import CacheError
+
+
+class TeacherCache:
+    """A sealed cache of V views of N samples with embeddings of width D.
+
+    Opening reads metadata only; shards are mapped at the first gather of their array, in whichever process gathers.
+    Pickles as its path, so DataLoader workers (fork or spawn) and ranks share one page cache and no copies.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises CacheError when there is no cache, it is not sealed, or its ledger is not the sealed one."""
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+        sealed = self.manifest["sealed"]
+        if not sealed:
+            raise CacheError(f"{self.path}: the cache is not finished: run `make cache-teacher` again, it goes on")
+        if ledger_digest(self.path) != sealed["ledger"]:
+            raise CacheError(f"{self.path}: the ledger is not the one that was sealed: run `python -m cache verify`")
+        self._layout = layout_of(self.manifest)
+        self._windows: dict[str, RowWindow] = {}
+
+    def __len__(self) -> int:
+        return self._layout.samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    @property
+    def views(self) -> int:
+        """V, the number of views of every sample."""
+        return self._layout.views
+
+    @property
+    def dim(self) -> int:
+        """D, the width of an embedding."""
+        return self._layout.dim
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of identities."""
+        return self._layout.classes
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int32 (N,), the class of every sample."""
+        return open_group(self.path)["label"][:]
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """float32 (C,D), unit rows: the mean direction of every class over all its views."""
+        return open_group(self.path)["center"][:]
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """int32 (C,), samples of every class."""
+        return open_group(self.path)["count"][:]
+
+    def gather(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        """Teacher embeddings f_t of (sample, view) pairs: float32 (B,D), rows of unit length up to storage rounding.
+
+        samples: int (B,); views: int (B,) or one number. Raises IndexError for a sample or view that is not there.
+        """
+        return self._take("embedding", samples, views).astype(np.float32, copy=False)
+
+    def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        """Teacher confidence, cos(f_t, the teacher's centre of the sample's class): float32 (B,)."""
+        return self._take("confidence", samples, views)
+
+    def norm(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        """L2 norm of the teacher's embedding before it was normalised: float32 (B,)."""
+        return self._take("norm", samples, views)
+
+    def pixels(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        """CRC-32 of the RGB bytes the teacher saw: uint32 (B,)."""
+        return self._take("pixels", samples, views)
+
+    def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
+        """Refuse to serve a student that would see other faces, other views, or other pixels.
+
+        Raises CacheError naming every field that differs, with both values.
+        """
+        wanted = {"faces": faces, "views": views, "decoder": decoder}
+        refuse_difference(self.path, self.manifest, wanted, BINDS_STUDENT)
+
+    def _take(self, name: str, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        samples, views = np.asarray(samples, np.int64), np.asarray(views, np.int64)
+        if samples.size and (samples.min() < 0 or samples.max() >= len(self)):
+            raise IndexError(f"samples {samples.min()}..{samples.max()}: {self.path} has {len(self)}")
+        if views.size and (views.min() < 0 or views.max() >= self.views):
+            raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
+        return self._window(name).take(views * self._layout.shards, samples)
+
+    def _window(self, name: str) -> RowWindow:
+        if name not in self._windows:
+            layout = self._layout
+            dtype, width, tail = {"embedding": (layout.dtype, layout.dim, "/0"), "pixels": ("uint32", 1, "")}.get(
+                name, ("float32", 1, "")
+            )
+            files = [
+                self.path / f"{name}/c/{view}/{shard}{tail}"
+                for view in range(layout.views)
+                for shard in range(layout.shards)
+            ]
+            self._windows[name] = RowWindow(files, dtype, width, layout.shard_rows, layout.chunk_rows)
+        return self._windows[name]

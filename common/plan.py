@@ -1,0 +1,73 @@
+"""What a command would do and what it lacks: the answer to `--check`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.config import Config
+from common.errors import UserError
+from common.sources import FaceSource, open_source
+
+
+@dataclass
+class Plan:
+    """Lines of facts, and of what is missing together with where to get it."""
+
+    title: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: str) -> None:
+        self.facts.append((name, value))
+
+    def text(self) -> str:
+        """The plan as people read it."""
+        width = max((len(name) for name, _ in self.facts), default=0)
+        lines = [self.title, *(f"  {name:<{width}}  {value}" for name, value in self.facts)]
+        lines += [f"  MISSING: {line}" for line in self.missing] or ["  nothing is missing"]
+        return "\n".join(lines)
+
+
+def open_faces(config: Config, root: Path) -> FaceSource:
+    """The training faces of an experiment, checked against the numbers the config expects.
+
+    Raises DataError when they are missing, saying where to get them, or when they are other faces.
+    """
+    faces = config.faces
+    path = root / faces.path
+    if not path.exists():
+        raise UserError(
+            f"{path}: no training faces there. {faces.origin or 'Set faces.path, or the data root (DATA=)'}"
+        )
+    source = open_source(path, faces.max_per_identity)
+    for name, expected, found in (
+        ("samples", faces.samples, len(source)),
+        ("identities", faces.identities, source.num_classes),
+    ):
+        if expected is not None and expected != found:
+            raise UserError(
+                f"{path}: {found:,} {name}, the config expects {expected:,}: other faces, or change faces.{name}"
+            )
+    return source
+
+
+def plan_faces(plan: Plan, config: Config, root: Path) -> tuple[int | None, int | None]:
+    """Add the faces to a plan; their numbers of samples and identities, as found or else as expected."""
+    try:
+        source = open_faces(config, root)
+    except UserError as error:
+        plan.missing.append(str(error))
+        numbers = config.faces.samples, config.faces.identities
+        if numbers[0] and numbers[1]:
+            plan.add("faces", f"{numbers[0]:,} of {numbers[1]:,} people expected in {root / config.faces.path}")
+        return numbers
+    plan.add("faces", f"{len(source):,} of {source.num_classes:,} people in {root / config.faces.path}")
+    return len(source), source.num_classes
+
+
+def size_text(size: float) -> str:
+    """Bytes in the unit people use."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1024
+    raise AssertionError
