@@ -13,12 +13,17 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
+import torch
 
 from common.config import ModelConfig
 from common.errors import ModelError
+from common.key_layouts import adapt
 from common.onnx_model import OnnxNetwork
 from common.presets import RAW_RGB, UNIT_RGB, Preset, by_repository, by_sha256, first_known
+from common.tensor_files import read_tensors
+from common.torch_model import TorchNetwork
 from common.weight_files import WeightFile, find_weights
+from common.weights import build_filled, contract_of
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -39,6 +44,10 @@ class FaceModel:
     ):
         if contract.missing():
             raise ModelError(f"{weights.name}: set {', '.join(contract.missing())} for this model in the config")
+        if not (contract.std and contract.std > 0):
+            raise ModelError(
+                f"{weights.name}: std is {contract.std}; pixels enter as (x - mean) / std with std above 0"
+            )
         assert contract.size is not None
         assert contract.embedding_size is not None
         self.size = contract.size
@@ -117,7 +126,7 @@ def open_model(config: ModelConfig, root: Path, device: str = "cpu", threads: in
         )
     if weights.path.suffix == ".onnx":
         return _open_onnx(config, weights, device, threads)
-    raise ModelError(f"{weights.path}: only ONNX so far")
+    return _open_torch(config, weights, device, threads)
 
 
 def fit(faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -143,12 +152,27 @@ def _stated(config: ModelConfig) -> Preset:
     )
 
 
-def _known(config: ModelConfig, weights: WeightFile) -> Preset:
-    """What the config says, else what is known of this very file, else of its repository."""
+def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
+    file = read_tensors(weights.path)
+    adapted = adapt(file.tensors)
     repository = by_repository(weights.repo) if weights.repo else Preset()
-    return first_known(
-        _stated(config), by_sha256(weights.sha256), Preset(channel_order=weights.color_space), repository
+    contract = contract_of(_stated(config), file, adapted, weights.path, weights.sha256, repository)
+    module = build_filled(contract, adapted, weights.path)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    assert contract.mean is not None
+    assert contract.std is not None
+    network = TorchNetwork(
+        module, contract.mean, contract.std, config.precision, device, config.channels_last, config.compile
     )
+    runtime = {
+        "library": f"torch {torch.__version__}",
+        "device": torch.device(device).type,
+        "threads": torch.get_num_threads(),
+        "channels_last": config.channels_last,
+        "compile": config.compile,
+    }
+    return FaceModel(weights, contract, network, config.precision, runtime)
 
 
 def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
@@ -156,8 +180,12 @@ def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: i
         if getattr(config, option) != unset:
             raise ModelError(f"{weights.name}: {option} has no effect on an ONNX file; leave it out")
     network = OnnxNetwork(weights.path, device, threads)
-    discovered = Preset("onnx", network.dim, network.size or (112, 112))
-    contract = first_known(_known(config, weights), discovered, RAW_RGB if network.signature.scales else UNIT_RGB)
+    contract = first_known(
+        _stated(config),
+        by_sha256(weights.sha256),
+        Preset("onnx", network.dim, network.size or (112, 112)),
+        RAW_RGB if network.signature.scales else UNIT_RGB,
+    )
     for field, value in (("embedding_size", network.dim), ("size", network.size)):
         if value is not None and getattr(contract, field) != value:
             raise ModelError(f"{weights.name}: {field} is {value} in the file, not {getattr(contract, field)}")

@@ -5,8 +5,11 @@ Each field may be unknown (None); `first_known` lets the more specific source wi
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
+
+from common.errors import DataError
 
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -21,6 +24,30 @@ class Preset:
     channel_order: ChannelOrder | None = None
     mean: float | None = None
     std: float | None = None
+
+    def to_metadata(self) -> dict[str, str]:
+        """The known fields as text, for the header of a safetensors file."""
+        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in self.missing()}
+        return {name: "x".join(map(str, value)) if name == "size" else str(value) for name, value in known.items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "Preset":
+        """Fields found in a safetensors header; raises DataError if one of them is nonsense."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "architecture": str,
+            "embedding_size": int,
+            "size": _size,
+            "channel_order": {"rgb": "rgb", "bgr": "bgr"}.__getitem__,
+            "mean": float,
+            "std": float,
+        }
+        values = {}
+        for name in readers.keys() & metadata.keys():
+            try:
+                values[name] = readers[name](metadata[name])
+            except (ValueError, KeyError) as error:
+                raise DataError(f"metadata of the weights: {name} cannot be {metadata[name]!r}") from error
+        return cls(**values)
 
     def missing(self) -> list[str]:
         """Names of the fields nobody has set."""
@@ -43,6 +70,11 @@ _BY_SHA256 = {
     ),
 }
 _CVLFACE_IR = re.compile(r"minchul/cvlface_(adaface|arcface|cosface)_ir(18|50|101)_\w+")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = map(int, text.split("x"))
+    return height, width
 
 
 def by_sha256(digest: str) -> Preset:

@@ -1,12 +1,12 @@
 """From what a config calls `weights` to one file on this disk, and its digest."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from common.errors import ModelError
+from common.files import sha256_of
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")
 IN_A_FOLDER = ("model.safetensors", "pretrained_model/model.pt", "backbone.pth")
@@ -29,7 +29,6 @@ class WeightFile:
     file: str
     repo: str | None = None
     revision: str | None = None
-    color_space: Literal["rgb", "bgr"] | None = None
 
 
 def find_weights(weights: str, revision: str | None, root: Path) -> WeightFile:
@@ -43,13 +42,7 @@ def find_weights(weights: str, revision: str | None, root: Path) -> WeightFile:
         path = _in_folder(path)
     if not path.is_file():
         raise ModelError(f"{path}: there are no weights")
-    return WeightFile(path, sha256_of(path), path.name, path.name, color_space=color_space_beside(path))
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return WeightFile(path, sha256_of(path), path.name, path.name)
 
 
 def color_space_beside(path: Path) -> Literal["rgb", "bgr"] | None:
