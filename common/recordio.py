@@ -85,7 +85,8 @@ class Records:
     end, which reads a page of every record; `write_index` keeps the result. A scanned record's key is its header id
     where the ids are exactly 0..N-1 in some order (the InsightFace layout), else its position.
 
-    Raises DataError for a missing, empty or truncated `.rec`, a malformed `.idx`, and an `.idx` that points outside.
+    Raises DataError for a missing or truncated `.rec`, and for an `.idx` that is malformed, points outside the
+    `.rec`, or ends before it does. Where a record starts in the middle is seen when it is read.
     """
 
     def __init__(self, rec_path: str | os.PathLike[str], idx_path: str | os.PathLike[str] | None = None) -> None:
@@ -107,7 +108,7 @@ class Records:
 
     @property
     def keys(self) -> RecordIndex:
-        """The keys in the order of the index: a sequence of int, made on demand."""
+        """The keys in the order of the index: a sequence of int, equal to a list of the same keys."""
         return self._index
 
     def __contains__(self, key: object) -> bool:
@@ -157,14 +158,19 @@ class Records:
                 raise DataError(f"{self.idx_path} is empty, {self.path} is not; remove it to have it rebuilt")
             return index
         line = int(index.offsets.argmax())
+        key, offset = index[line], int(index.offsets[line])
         try:
-            for _ in _pieces(self._bytes, int(index.offsets[line])):
-                pass
+            _, end = _read(self._bytes, offset)
         except ValueError as error:
             raise DataError(
-                f"{self.path}: its last record, key {index[line]} at offset {index.offsets[line]} "
-                f"of {self.idx_path}: {error}; {self._advice()}"
+                f"{self.path}: its last record, key {key} at offset {offset} of {self.idx_path}: {error}; "
+                f"{self._advice()}"
             ) from None
+        if end < len(self._bytes):
+            raise DataError(
+                f"{self.idx_path}: its last record, key {key}, ends at byte {end} of {self.path}, which has "
+                f"{len(self._bytes)} bytes; the index is cut off: copy it again, or remove it to have it rebuilt"
+            )
         return index
 
     def _scan(self) -> RecordIndex:
@@ -276,11 +282,11 @@ def _pieces(data: mmap.mmap | bytes, offset: int) -> Iterator[bytes]:
         if cflag not in expected:
             raise ValueError(f"the chunk at byte {offset} has cflag {cflag}, expected one of {expected}")
         start = offset + CHUNK.size
-        if start + length > len(data):
+        offset = start + length + -length % 4
+        if offset > len(data):
             raise ValueError(f"the file ends at byte {len(data)}, before the record does (truncated?)")
         yield data[start : start + length]
         if cflag in (WHOLE, LAST):
             return
         yield MAGIC
         expected = (MIDDLE, LAST)
-        offset = start + length + -length % 4

@@ -19,7 +19,7 @@ from common.errors import DataError
 LINE = re.compile(rb"(\d{1,18})\t(\d{1,18})\r?\n")
 LINES = re.compile(rb"(?:\d{1,18}\t\d{1,18}\r?\n)*")
 SHORTEST_LINE = len(b"0\t0\n")
-BLOCK = 1 << 19  # bytes of text parsed at once: larger blocks fall out of the processor's cache
+BLOCK = 1 << 17  # bytes of text parsed at once: larger blocks fall out of the processor's cache
 MIXED_BLOCK = 1 << 11  # a block of lines of several widths is halved down to this size, then read line by line
 WORD = 8  # digits parsed together; also the bytes of slack in front of a block, so that a word may start early
 
@@ -95,9 +95,9 @@ class RecordIndex(Sequence[int]):
         return int(self._first[run] + place - self._line[run])
 
     def __iter__(self) -> Iterator[int]:
-        ends = np.append(self._line[1:], len(self))
-        for first, line, end in zip(self._first.tolist(), self._line.tolist(), ends.tolist(), strict=True):
-            yield from range(first, first + end - line)
+        lengths = np.diff(self._line, append=len(self))
+        for first, length in zip(self._first.tolist(), lengths.tolist(), strict=True):
+            yield from range(first, first + length)
 
     def __contains__(self, key: object) -> bool:
         try:

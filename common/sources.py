@@ -105,25 +105,25 @@ class RecordSource(FaceSource):
 
     def __init__(self, rec_path: Path, max_per_identity: int | None = None) -> None:
         records = Records(rec_path)
+        keys: range | np.ndarray  # a range where it can be: 5.8 million keys are 44 MiB in every process
         header = _header(records)
         if header is not None:
-            end = int(header[0])
-            keys = np.arange(1, end, dtype=np.int64)
-            missing = records.keys.first_missing(1, end)
-            if missing is not None:
-                raise DataError(f"{rec_path}: its header announces pictures 1..{end - 1}, but key {missing} is absent")
+            keys = _announced_keys(records, header)
             identities = _identities_of_ranges(records, header)
             if identities is None or not _probes_agree(records, keys, identities):
                 identities = _identities_of_headers(records, keys)
         else:
             keys = np.sort(records.keys.array())
+            keys = range(keys[0], keys[-1] + 1) if len(keys) and keys[-1] - keys[0] == len(keys) - 1 else keys
             identities = _identities_of_headers(records, keys)
         if len(keys) == 0:
             raise DataError(f"{rec_path}: no pictures in it; expected image records with a label each")
-        kept = _first_per_identity(identities, max_per_identity)
-        super().__init__(rec_path.parent, identities[kept])
+        if max_per_identity is not None:
+            kept = _first_per_identity(identities, max_per_identity)
+            keys, identities = np.asarray(keys)[kept], identities[kept]
+        super().__init__(rec_path.parent, identities)
         self._records = records
-        self._keys = keys[kept]
+        self._keys = keys
 
     def jpeg(self, sample: int) -> bytes:
         payload = self._records[int(self._keys[sample])].payload
@@ -147,10 +147,13 @@ class FolderSource(FaceSource):
     def __init__(self, path: Path, max_per_identity: int | None = None) -> None:
         names: list[str] = []
         identities: list[int] = []
-        for number, identity in enumerate(_folders(path)):
-            files = _pictures(path / identity)[:max_per_identity]
-            names += [f"{identity}/{file}" for file in files]
-            identities += [number] * len(files)
+        try:
+            for number, identity in enumerate(_folders(path)):
+                files = _pictures(path / identity)[:max_per_identity]
+                names += [f"{identity}/{file}" for file in files]
+                identities += [number] * len(files)
+        except OSError as error:
+            raise DataError(f"{error.filename}: cannot be listed ({error.strerror})") from error
         if not names:
             raise DataError(
                 f"{path}: no faces; expected train.rec with train.idx, or one folder an identity with "
@@ -175,10 +178,8 @@ def _spread(count: int) -> list[int]:
     return [i * (count - 1) // max(1, probes - 1) for i in range(probes)]
 
 
-def _first_per_identity(identities: np.ndarray, limit: int | None) -> np.ndarray:
+def _first_per_identity(identities: np.ndarray, limit: int) -> np.ndarray:
     """Places, ascending, of the first `limit` samples of each identity."""
-    if limit is None:
-        return np.arange(len(identities))
     order = np.argsort(identities, kind="stable")
     _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
     rank = np.arange(len(order)) - np.repeat(starts, counts)
@@ -193,36 +194,54 @@ def _header(records: Records) -> np.ndarray | None:
     return np.atleast_1d(record.label) if record.flag > 0 and not record.payload else None
 
 
+def _announced_keys(records: Records, header: np.ndarray) -> range:
+    """The pictures' keys 1..N. Raises DataError where the file has not all of them."""
+    end = float(header[0])
+    missing = records.keys.first_missing(1, int(end)) if end.is_integer() else 1
+    if missing is not None:
+        raise DataError(
+            f"{records.path}: its header (key 0) announces pictures 1..{end - 1:.0f}, but key {missing} is absent; "
+            f"copy it and {records.idx_path.name} again"
+        )
+    return range(1, int(end))
+
+
 def _identity(records: Records, key: int) -> float:
     return float(np.atleast_1d(records[key].label)[0])
 
 
-def _identities_of_headers(records: Records, keys: np.ndarray) -> np.ndarray:
-    return np.array([_identity(records, key) for key in keys.tolist()], np.float32)
+def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.ndarray:
+    """Identity of each key, float32, read from its own record. Raises DataError for what is no whole number >= 0."""
+    identities = np.array([_identity(records, int(key)) for key in keys], np.float32)
+    wrong = np.flatnonzero(~(np.isfinite(identities) & (identities >= 0) & (identities == np.floor(identities))))
+    if len(wrong):
+        raise DataError(
+            f"{records.path}: record {keys[wrong[0]]} has the label {identities[wrong[0]]}; "
+            "an identity is a whole number from 0 on"
+        )
+    return identities
 
 
 def _identities_of_ranges(records: Records, header: np.ndarray) -> np.ndarray | None:
     """Identity of pictures 1..N from the identity records, or None where they do not give exactly one to each."""
-    if len(header) < 2:
+    if len(header) < 2 or not (0 < header[0] < header[1] < np.inf):
         return None
-    end = first = int(header[0])
-    last = int(header[1])
-    if first >= last or records.keys.first_missing(first, last) is not None:
+    first, last = int(header[0]), int(header[1])
+    if records.keys.first_missing(first, last) is not None:
         return None
-    ranges = [np.atleast_1d(records[key].label) for key in range(first, last)]
-    if any(len(r) < 2 for r in ranges):
+    labels = [np.atleast_1d(records[key].label)[:2] for key in range(first, last)]
+    if any(len(span) != 2 for span in labels):
         return None
-    spans = np.array([r[:2] for r in ranges], np.int64)
-    lengths = spans[:, 1] - spans[:, 0]
-    order = np.lexsort((lengths, spans[:, 0]))
-    spans, lengths = spans[order], lengths[order]
-    if spans[0, 0] != 1 or spans[-1, 1] != end or (lengths < 0).any() or (spans[1:, 0] != spans[:-1, 1]).any():
+    spans = np.array(labels, np.float64)
+    order = np.lexsort((spans[:, 1], spans[:, 0]))  # by start; an empty range before the one that starts there too
+    start, stop = spans[order].T
+    if start[0] != 1 or stop[-1] != first or not (start <= stop).all() or not (start[1:] == stop[:-1]).all():
         return None
-    return np.repeat(order, lengths).astype(np.float32)
+    return np.repeat(order, (stop - start).astype(np.int64)).astype(np.float32)
 
 
-def _probes_agree(records: Records, keys: np.ndarray, identities: np.ndarray) -> bool:
-    return all(_identity(records, int(keys[i])) == identities[i] for i in _spread(len(keys)))
+def _probes_agree(records: Records, keys: range, identities: np.ndarray) -> bool:
+    return all(_identity(records, keys[i]) == identities[i] for i in _spread(len(keys)))
 
 
 def _folders(path: Path) -> list[str]:
