@@ -32,8 +32,8 @@ class FaceSource(ABC):
 
     def __init__(self, path: Path, identities: np.ndarray) -> None:
         self.path = path
-        distinct, labels = np.unique(identities, return_inverse=True)
-        self.labels: np.ndarray = labels.astype(np.int32)
+        distinct = np.unique(identities)
+        self.labels: np.ndarray = np.searchsorted(distinct, identities).astype(np.int32)
         self.labels.flags.writeable = False
         self.num_classes = len(distinct)
 

@@ -3,6 +3,7 @@
     mxnet_witness.py write SPEC REC IDX     write the records of SPEC (JSON) with mxnet
     mxnet_witness.py read REC IDX OUT       what mxnet reads, as JSON
     mxnet_witness.py rate REC IDX COUNT     faces decoded a second in random order, as JSON
+    mxnet_witness.py opening REC IDX        seconds and memory to open, as JSON
 
 Bytes stand in the JSON as hexadecimal digits, float32 labels as their four bytes.
 """
@@ -63,21 +64,33 @@ def image_record(raw):
 
 
 def rate(rec_path, idx_path, count):
-    """Open, then read and decode `count` pictures in random order, one after the other; three rounds."""
+    """Read and decode `count` pictures in random order, one after the other."""
+    reader = mx.recordio.MXIndexedRecordIO(idx_path, rec_path, "r")
+    pictures = [key for key in sorted(reader.keys) if len(mx.recordio.unpack(reader.read_idx(key))[1])]
+    keys = random.Random(0).sample(pictures, min(int(count), len(pictures)))
+    started = time.perf_counter()
+    for key in keys:
+        _, payload = mx.recordio.unpack(reader.read_idx(key))
+        mx.image.imdecode(payload).asnumpy()
+    seconds = time.perf_counter() - started
+    json.dump({"faces": len(keys), "faces_per_second": len(keys) / seconds}, sys.stdout)
+
+
+def opening(rec_path, idx_path):
+    """Seconds and MiB of memory that opening costs this process."""
+    before = peak_mib()
     started = time.perf_counter()
     reader = mx.recordio.MXIndexedRecordIO(idx_path, rec_path, "r")
-    opened = time.perf_counter() - started
-    pictures = [key for key in reader.keys if len(mx.recordio.unpack(reader.read_idx(key))[1])]
-    keys = random.Random(0).sample(pictures, min(int(count), len(pictures)))
-    rates = []
-    for _ in range(3):
-        started = time.perf_counter()
-        for key in keys:
-            _, payload = mx.recordio.unpack(reader.read_idx(key))
-            mx.image.imdecode(payload).asnumpy()
-        rates.append(len(keys) / (time.perf_counter() - started))
-    json.dump({"mxnet": mx.__version__, "open_seconds": opened, "faces_per_second": rates}, sys.stdout)
+    seconds = time.perf_counter() - started
+    json.dump({"keys": len(reader.keys), "seconds": seconds, "mib": peak_mib() - before}, sys.stdout)
+
+
+def peak_mib():
+    # not ru_maxrss: a new process starts with that of its parent
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read, "rate": rate}[sys.argv[1]](*sys.argv[2:])
+    commands = {"write": write, "read": read, "rate": rate, "opening": opening}
+    commands[sys.argv[1]](*sys.argv[2:])
