@@ -8,6 +8,8 @@ import numpy as np
 from common.errors import DataError
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# an EXIF note about the camera's orientation is not followed: mxnet does not, and training crops were cut as stored
+AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
@@ -19,7 +21,7 @@ def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
     if jpeg.startswith(JPEG_START) and JPEG_END not in jpeg:
         raise DataError(f"{name}: the JPEG is cut off after {len(jpeg)} bytes (no end marker); copy the data again")
     try:
-        rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+        rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), AS_STORED) if jpeg else None
     except cv2.error as error:
         raise DataError(f"{name}: the picture cannot be decoded ({error.err or error})") from error
     if rgb is None:
