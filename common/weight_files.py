@@ -7,12 +7,11 @@ from typing import Literal
 
 from common.errors import ModelError
 from common.files import sha256_of
+from common.hub import WEIGHTS, fetch_weights
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")
-IN_A_FOLDER = ("model.safetensors", "pretrained_model/model.pt", "backbone.pth")
-"""Where weights lie in a Hub repository or a copy of one, best first."""
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB = re.compile(r"(hf://)?(?P<repo>\w[\w.-]*/\w[\w.-]*)(?(1)(/(?P<file>.+))?)")
 _COLOR_SPACE = re.compile(r"^\s*color_space:\s*['\"]?(RGB|BGR)\b", re.MULTILINE | re.IGNORECASE)
 
 
@@ -32,17 +31,41 @@ class WeightFile:
 
 
 def find_weights(weights: str, revision: str | None, root: Path) -> WeightFile:
-    """A path (absolute, or below `root`) of a file or a folder.
+    """The file behind `weights`, downloaded if it is on the Hub and not on this disk.
+
+    Args:
+        weights: a path (absolute, or below `root`) of a file or a folder; else `owner/name` or
+            `hf://owner/name/path/in/it`, a HuggingFace Hub repository.
+        revision: commit, tag or branch of the repository.
+        root: data root.
 
     Raises:
-        ModelError: there is nothing there, or no weights in the folder.
+        ModelError: there are no weights, the Hub does not give them, a revision is given for a local file, or the bytes
+            are not those the Hub announced.
     """
-    path = root / Path(weights).expanduser()
-    if path.is_dir():
-        path = _in_folder(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: there are no weights")
-    return WeightFile(path, sha256_of(path), path.name, path.name)
+    on_hub = hub_name(weights, root)
+    if on_hub is None:
+        return _local(root / Path(weights).expanduser(), revision)
+    repo, file = on_hub
+    if file is not None and Path(file).suffix not in SUFFIXES:
+        raise ModelError(f"{weights}: weights are {', '.join(SUFFIXES)} files")
+    found = fetch_weights(repo, revision, file)
+    digest = sha256_of(found.path)
+    if found.sha256 not in (None, digest):
+        raise ModelError(
+            f"{repo}: {found.path.resolve()} has sha256 {digest}, the Hub says {found.sha256}; delete it and run again"
+        )
+    return WeightFile(found.path, digest, repo, found.file, repo, found.revision)
+
+
+def hub_name(weights: str, root: Path) -> tuple[str, str | None] | None:
+    """(owner/name, file or None) if `weights` is on the Hub, None if it is a path. Asks neither network nor cache."""
+    match = _HUB.fullmatch(weights)
+    if match is None:
+        return None
+    if not weights.startswith("hf://") and ((root / weights).exists() or Path(weights).suffix in SUFFIXES):
+        return None
+    return match["repo"], match["file"]
 
 
 def color_space_beside(path: Path) -> Literal["rgb", "bgr"] | None:
@@ -58,8 +81,20 @@ def color_space_beside(path: Path) -> Literal["rgb", "bgr"] | None:
     return None
 
 
+def _local(path: Path, revision: str | None) -> WeightFile:
+    if revision is not None:
+        raise ModelError(f"{path}: `revision` only means something for a Hub repository; leave it out")
+    if path.is_dir():
+        path = _in_folder(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: there are no weights")
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path}: weights are {', '.join(SUFFIXES)} files")
+    return WeightFile(path, sha256_of(path), path.name, path.name)
+
+
 def _in_folder(folder: Path) -> Path:
-    for file in IN_A_FOLDER:
+    for file in WEIGHTS:
         if (folder / file).is_file():
             return folder / file
-    raise ModelError(f"{folder}: none of {', '.join(IN_A_FOLDER)} is in this folder; name the file itself")
+    raise ModelError(f"{folder}: none of {', '.join(WEIGHTS)} is in this folder; name the file itself")

@@ -1,0 +1,79 @@
+"""A web server on this machine that speaks the part of the HuggingFace Hub's protocol a download uses.
+
+HEAD and GET of /<owner>/<name>/resolve/<revision>/<file>, with the commit, the digest as linked ETag, and the error
+codes by which the client tells its failures apart.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+COMMIT = "c0ffee" * 6 + "cafe"
+
+
+@dataclass
+class FakeHub:
+    """What the server holds and what it was asked: `requests` are (method, path, authorization)."""
+
+    url: str = ""
+    repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    private: dict[str, str] = field(default_factory=dict)
+    gated: set[str] = field(default_factory=set)
+    announced: dict[str, str] = field(default_factory=dict)
+    status: int | None = None
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def answer(self, path: str, token: str | None) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body for one file."""
+        if self.status is not None:
+            return self.status, {}, b""
+        if "/resolve/" not in path:
+            return 404, {}, b""
+        owner, name, _, revision, *rest = path.strip("/").split("/")
+        repo, file = f"{owner}/{name}", "/".join(rest)
+        if repo not in self.repos or (repo in self.private and token != f"Bearer {self.private[repo]}"):
+            return 401, {"X-Error-Code": "RepoNotFound"}, b""
+        if repo in self.gated:
+            return 403, {"X-Error-Code": "GatedRepo"}, b""
+        if revision not in ("main", COMMIT):
+            return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+        if file not in self.repos[repo]:
+            return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
+        body = self.repos[repo][file]
+        digest = self.announced.get(file, hashlib.sha256(body).hexdigest())
+        return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{digest}"', "X-Linked-Etag": f'"{digest}"'}, body
+
+
+@contextmanager
+def serving() -> Iterator[FakeHub]:
+    """Run a `FakeHub` on a free port of 127.0.0.1."""
+    hub = FakeHub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def _answer(self, with_body: bool) -> None:
+            hub.requests.append((self.command, self.path, self.headers.get("Authorization")))
+            status, headers, body = hub.answer(self.path, self.headers.get("Authorization"))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield hub
+        server.shutdown()
