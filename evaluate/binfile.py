@@ -3,7 +3,7 @@
 A `.bin` pickles `(pictures, issame)`: 2P encoded pictures (pair i is pictures 2i and 2i+1) and P booleans. Thirteen
 years of writers left many spellings of it: pictures as Python 2 strings, bytes, or uint8 arrays of shape (n,) or
 (n,1); labels as bools, 0/1, numpy bools or one boolean array; numpy 1 or 2; protocols 2 to 5. All of them are read,
-and nothing else is: the file may mention the callables of `ALLOWED`, which are interpreted here and never called.
+and nothing else is: the file may mention numpy's own callables, which are interpreted here and never called.
 """
 
 import os
@@ -15,13 +15,9 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from evaluate.pickled import Call, Global, read_pickle
+from evaluate.pickled import Call, read_pickle
+from evaluate.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
-ALLOWED = frozenset(
-    ["_codecs.encode", "numpy.dtype", "numpy.ndarray"]
-    + [f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
-    + [f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")]
-)
 # Fifty times the largest public set: what is read into memory has a bound.
 MAX_BYTES = 4 << 30
 _PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -40,12 +36,12 @@ def read_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    content = read_pickle(data, ALLOWED, str(path))
+    content = read_pickle(data, ARRAY_GLOBALS, str(path))
     if not isinstance(content, list | tuple) or len(content) != 2:
         raise DataError(f"{path}: holds no (pictures, issame) pair; is it a verification set?")
-    reader = _Interpreter(path)
-    issame = reader.labels(content[1])
-    pictures = reader.pictures(content[0])
+    interpreter = ArrayInterpreter(str(path))
+    issame = _labels(content[1], interpreter)
+    pictures = _pictures(content[0], interpreter)
     if len(pictures) != 2 * len(issame):
         raise DataError(f"{path}: {len(pictures)} pictures for {len(issame)} pairs, expected {2 * len(issame)}")
     if not len(issame):
@@ -64,75 +60,35 @@ def write_bin(path: str | os.PathLike, pictures: Sequence[bytes], issame: Sequen
     unfinished.replace(target)
 
 
-class _Interpreter:
-    """Gives the nodes of one file their meaning."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # A memoised text may be used a million times in few bytes: encode it once, share the result.
-        self.encoded: dict[int, bytes] = {}
-
-    def pictures(self, node: Any) -> list[bytes]:
-        if not isinstance(node, list | tuple):
-            raise DataError(f"{self.path}: the pictures are no list")
-        return [self.picture(number, item) for number, item in enumerate(node)]
-
-    def picture(self, number: int, node: Any) -> bytes:
-        payload = self.array(node, "u1") if isinstance(node, Call) and node.name != "_codecs.encode" else node
-        picture = self.raw(payload)
-        if not picture.startswith(_PICTURE_STARTS):
-            raise DataError(f"{self.path}: picture {number} is neither a JPEG nor a PNG")
-        return picture
-
-    def labels(self, node: Any) -> np.ndarray:
-        if isinstance(node, Call):
-            return np.frombuffer(self.array(node, "b1"), np.uint8) != 0
-        if not isinstance(node, list | tuple):
-            raise DataError(f"{self.path}: issame is no list")
-        return np.array([self.label(number, item) for number, item in enumerate(node)], bool)
-
-    def label(self, number: int, node: Any) -> bool:
-        if isinstance(node, Call) and node.name.endswith(".scalar") and len(node.args) == 2:
-            self.expect_dtype(node.args[0], "b1")
-            value = self.raw(node.args[1])
-            if value in (b"\0", b"\1"):
-                return value == b"\1"
-        elif node in (True, False):
-            return bool(node)
-        raise DataError(f"{self.path}: issame {number} is neither true nor false")
-
-    def raw(self, node: Any) -> bytes:
-        """Bytes, or the text that Python 3 makes of them in protocol 2 (`_codecs.encode(text, 'latin1')`)."""
-        if isinstance(node, Call) and node.name == "_codecs.encode" and len(node.args) == 2:
-            text, encoding = node.args
-            if isinstance(text, str) and encoding in ("latin1", b"latin1"):
-                if id(text) not in self.encoded:
-                    try:
-                        self.encoded[id(text)] = text.encode("latin1")
-                    except UnicodeEncodeError as error:
-                        raise DataError(f"{self.path}: bytes written as text that is not latin1") from error
-                return self.encoded[id(text)]
-        if not isinstance(node, bytes):
-            raise DataError(f"{self.path}: expected bytes, found {type(node).__name__}")
-        return node
-
-    def array(self, node: Call, kind: str) -> bytes:
-        """The content of a pickled one-byte-per-item array whose items lie in one row or one column."""
-        if node.name.endswith("._frombuffer") and len(node.args) == 4:
-            payload, dtype, shape, _ = node.args
-        elif node.name.endswith("._reconstruct") and isinstance(node.state, tuple) and len(node.state) == 5:
-            if not node.args or node.args[0] != Global("numpy.ndarray"):
-                raise DataError(f"{self.path}: rebuilds something that is no numpy array")
-            _, shape, dtype, _, payload = node.state
+def _pictures(node: Any, interpreter: ArrayInterpreter) -> list[bytes]:
+    if not isinstance(node, list | tuple):
+        raise DataError(f"{interpreter.where}: the pictures are no list")
+    pictures = []
+    for number, item in enumerate(node):
+        if isinstance(item, Call) and item.name != "_codecs.encode":
+            array = interpreter.array(item)
+            if array.dtype != np.uint8:
+                raise DataError(f"{interpreter.where}: picture {number} is an array of {array.dtype}, not uint8")
+            picture = array.tobytes()
         else:
-            raise DataError(f"{self.path}: {node.name} is used in a way that numpy does not use it")
-        self.expect_dtype(dtype, kind)
-        content = self.raw(payload)
-        if not isinstance(shape, tuple) or shape not in ((len(content),), (len(content), 1), (1, len(content))):
-            raise DataError(f"{self.path}: an array of shape {str(shape)[:40]} with {len(content)} bytes")
-        return content
+            picture = interpreter.raw(item)
+        if not picture.startswith(_PICTURE_STARTS):
+            raise DataError(f"{interpreter.where}: picture {number} is neither a JPEG nor a PNG")
+        pictures.append(picture)
+    return pictures
 
-    def expect_dtype(self, node: Any, kind: str) -> None:
-        names = (kind, kind.encode())
-        if not isinstance(node, Call) or node.name != "numpy.dtype" or not node.args or node.args[0] not in names:
-            raise DataError(f"{self.path}: an array of another type than {kind}")
+
+def _labels(node: Any, interpreter: ArrayInterpreter) -> np.ndarray:
+    if isinstance(node, Call):
+        array = interpreter.array(node)
+        if array.dtype != bool or array.ndim != 1:
+            raise DataError(f"{interpreter.where}: issame is an array of {array.dtype}, not bool")
+        # Any byte but 0 is true; copied, so that no bool holds anything but 0 or 1.
+        return array.view(np.uint8) != 0
+    if not isinstance(node, list | tuple):
+        raise DataError(f"{interpreter.where}: issame is no list")
+    labels = [interpreter.scalar(item) if isinstance(item, Call) else item for item in node]
+    for number, label in enumerate(labels):
+        if label not in (True, False):
+            raise DataError(f"{interpreter.where}: issame {number} is neither true nor false")
+    return np.array(labels, bool)
