@@ -33,12 +33,14 @@ class Roc:
     fall among the impostor scores: a handful of binary searches, also for 16 million impostors.
     """
 
-    def __init__(self, genuine: np.ndarray, impostor: np.ndarray) -> None:
+    def __init__(self, genuine: np.ndarray, impostor: np.ndarray, rounded: bool = False) -> None:
         """Scores of any float dtype, higher is more alike, shapes (G,) and (I,). They are copied and sorted.
 
+        `rounded`: impostor scores tie only because they were rounded (millions of float32 ones do), so their ties
+        make no corners in `tar_nearest`, as they would make none in float64.
         Raises DataError if either is empty or a score is not finite.
         """
-        self.genuine, self.impostor = np.sort(genuine), np.sort(impostor)
+        self.genuine, self.impostor, self.rounded = np.sort(genuine), np.sort(impostor), rounded
         for kind, scores in (("genuine", self.genuine), ("impostor", self.impostor)):
             if not len(scores):
                 raise DataError(f"no {kind} pairs: error rates need both genuine and impostor pairs")
@@ -52,9 +54,9 @@ class Roc:
         self._at = len(self.impostor) - np.searchsorted(self.impostor, values, "left")
 
     @classmethod
-    def of(cls, scores: np.ndarray, same: np.ndarray) -> "Roc":
+    def of(cls, scores: np.ndarray, same: np.ndarray, rounded: bool = False) -> "Roc":
         """From one array of scores (P,) and a bool array (P,), true for genuine pairs."""
-        return cls(scores[same], scores[~same])
+        return cls(scores[same], scores[~same], rounded)
 
     def turning_points(self) -> tuple[np.ndarray, np.ndarray]:
         """FAR and TAR (float64) of all points where the curve turns, from (0, 0) to (1, 1)."""
@@ -77,7 +79,7 @@ class Roc:
 
         goal = target * len(self.impostor)
         place = int(np.searchsorted(accepted, goal, "left"))
-        if 0 < place < len(accepted) and hits[place - 1] == hits[place]:
+        if 0 < place < len(accepted) and hits[place - 1] == hits[place] and not self.rounded:
             inner = self._corners_in_run(int(accepted[place - 1]), int(accepted[place]), opening=hits[place] == 0)
             accepted = np.insert(accepted, place, inner)
             hits = np.insert(hits, place, np.full(len(inner), hits[place]))
