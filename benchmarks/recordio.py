@@ -11,6 +11,7 @@ first one costs what every later one does.
 """
 
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -43,10 +44,10 @@ def peak_mib():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 before = peak_mib()
-started = time.perf_counter()
+started, cpu = time.perf_counter(), time.process_time()
 records = Records(sys.argv[1])
-seconds = time.perf_counter() - started
-print(json.dumps({"keys": len(records), "seconds": seconds, "mib": peak_mib() - before}))
+seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+print(json.dumps({"keys": len(records), "seconds": seconds, "cpu": cpu, "mib": peak_mib() - before}))
 """
 
 
@@ -114,7 +115,8 @@ def benchmark_opening(folder: Path) -> None:
         ours.append(measured(sys.executable, "-c", OPENING, rec))
         theirs += by_mxnet("opening", rec, rec.with_suffix(".idx"))
     print(f"opening {ours[0]['keys']:,} keys, {rec.with_suffix('.idx').stat().st_size / 1e6:.0f} MB of text")
-    for what, field, unit in (("time", "seconds", "s"), ("memory a process", "mib", "MiB")):
+    fields = (("wall time", "seconds", "s"), ("processor time", "cpu", "s"), ("memory a process", "mib", "MiB"))
+    for what, field, unit in fields:
         report("  " + what, unit, [one[field] for one in ours], [one[field] for one in theirs], False)
 
 
@@ -138,6 +140,7 @@ def benchmark_reading(rec: Path, count: int) -> None:
 @click.option("--count", default=6000, help="Pictures read in a round.")
 def main(rec: Path | None, count: int) -> None:
     """Compare RecordIO reading with mxnet."""
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; medians of {ROUNDS} rounds")
     with tempfile.TemporaryDirectory() as scratch:
         benchmark_opening(Path(scratch))
         benchmark_reading(rec or made_up_faces(Path(scratch)), count)

@@ -42,13 +42,14 @@ def test_decoding_agrees_with_another_decoder(picture):
         assert np.array_equal(decode_rgb(jpeg, "here"), np.asarray(image.open(io.BytesIO(jpeg)).convert("RGB")))
 
 
-def test_a_note_on_orientation_is_not_followed(picture):
+def test_a_camera_s_orientation_is_followed_only_right_after_the_start(picture):
     jpeg = encode_jpeg(picture)
     turned = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)  # TIFF: orientation 6
-    exif = b"Exif\0\0" + turned
-    marked = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
-    assert cv2.imdecode(np.frombuffer(marked, np.uint8), cv2.IMREAD_COLOR).shape == (40, 48, 3)  # OpenCV's default
-    assert np.array_equal(decode_rgb(marked, "here"), decode_rgb(jpeg, "here"))
+    exif = b"\xff\xe1" + (len(turned) + 8).to_bytes(2, "big") + b"Exif\0\0" + turned
+    behind_jfif = 4 + int.from_bytes(jpeg[4:6], "big")
+    upright = decode_rgb(jpeg, "here")
+    assert np.array_equal(decode_rgb(jpeg[:2] + exif + jpeg[2:], "here"), np.rot90(upright, -1))
+    assert np.array_equal(decode_rgb(jpeg[:behind_jfif] + exif + jpeg[behind_jfif:], "here"), upright)
 
 
 @pytest.mark.parametrize("bad", [b"", b"\xff", b"\xff\xd8", b"not a picture", bytes(1000), b"\xff\xd8\xff\xd9"])

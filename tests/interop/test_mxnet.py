@@ -14,6 +14,8 @@ from common.pixels import decode_rgb, encode_jpeg
 from common.recordio import MAGIC, Record, Records, RecordWriter
 
 MXNET = Path(__file__).parents[2] / ".venv-mxnet" / "bin" / "python"
+EXIF = "ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000{}000000 00000000"  # orientation 1 to 8
+JFIF_END = 20  # the first segment of a JPEG that OpenCV encodes ends here
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not MXNET.exists(), reason="no .venv-mxnet (made by `make test-mxnet`)"),
@@ -44,6 +46,9 @@ def random_spec(seed: int, count: int) -> list[dict]:
         if rng.random() < 0.1:
             rgb = np.frombuffer(rng.randbytes(40 * 32 * 3), np.uint8).reshape(40, 32, 3)
             payload = encode_jpeg(rgb, quality=rng.randrange(30, 100))
+            exif = bytes.fromhex(EXIF.format(rng.randrange(1, 9)))
+            at = rng.choice([0, 2, JFIF_END])
+            payload = payload[:at] + exif + payload[at:] if at else payload
         if rng.random() < 0.2:
             spec.append({"key": key, "labels": None, "payload": payload.hex()})
             continue
@@ -116,6 +121,7 @@ def assert_same_reading(records: Records, seen: list[dict]) -> None:
         assert record.payload.hex() == item["payload"]
         if "rgb_sha256" in item:
             rgb = decode_rgb(record.payload, "exchanged")
+            assert list(rgb.shape) == item["rgb_shape"]
             assert hashlib.sha256(rgb.tobytes()).hexdigest() == item["rgb_sha256"]
             pictures += 1
     assert pictures > 20
