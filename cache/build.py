@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from cache import ledger, store
 from cache.seal import seal
@@ -101,7 +100,7 @@ def _run_units(
     config: Config,
     advance: Callable[[int], None],
 ) -> None:
-    group = store.open_group(path, "r+")
+    arrays = store.open_arrays(path, writable=True)
     shard: dict[str, list[np.ndarray]] = {"embedding": [], "norm": [], "pixels": []}
     for batch in _rendered(units, source, views, config.cache.batch_size, config.cache.workers):
         raw = teacher.embed(batch.faces)
@@ -117,7 +116,7 @@ def _run_units(
         shard["pixels"].append(batch.pixels)
         advance(len(raw))
         if batch.stop == batch.unit.stop:
-            _write(path, group, batch.unit, {name: np.concatenate(parts) for name, parts in shard.items()})
+            _write(path, arrays, batch.unit, {name: np.concatenate(parts) for name, parts in shard.items()})
             for parts in shard.values():
                 parts.clear()
 
@@ -155,8 +154,8 @@ def _rendered(units: list[Unit], source: FaceSource, views: Views, batch_size: i
                 future.cancel()
 
 
-def _write(path: Path, group: zarr.Group, unit: Unit, arrays: dict[str, np.ndarray]) -> None:
+def _write(path: Path, arrays: dict[str, Any], unit: Unit, shard: dict[str, np.ndarray]) -> None:
     """The whole shard of every array in one call each, then the ledger."""
-    for name, values in arrays.items():
-        group[name][unit.view, unit.start : unit.stop] = values  # type: ignore[index]
+    for name, values in shard.items():
+        arrays[name][unit.view, unit.start : unit.stop] = values
     ledger.record(path, unit)

@@ -48,11 +48,10 @@ class RowWindow:
         weakref.finalize(self, _libc.munmap, base, len(files) * slot)
         for number, file in enumerate(files):
             _map_shard(file, base + number * slot, chunks, chunk_bytes)
-        memory = np.frombuffer((ctypes.c_char * (len(files) * slot)).from_address(base), np.uint8)
-        rows = np.ndarray(
+        rows: np.ndarray = np.ndarray(
             shape=(len(files), chunks, chunk_rows),
             dtype=np.dtype((np.void, row_bytes)),
-            buffer=memory,
+            buffer=memoryview((ctypes.c_char * (len(files) * slot)).from_address(base)),
             strides=(slot, chunk_bytes, row_bytes),
         )
         rows.flags.writeable = False

@@ -14,8 +14,10 @@ import numpy as np
 
 from cache.mapping import RowWindow
 from cache.seal import ledger_digest
-from cache.store import BINDS_STUDENT, layout_of, open_group, read_manifest, refuse_difference
+from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
+from common.config import ModelConfig
 from common.errors import CacheError
+from common.files import sha256_of
 
 
 class TeacherCache:
@@ -64,17 +66,17 @@ class TeacherCache:
     @cached_property
     def labels(self) -> np.ndarray:
         """int32 (N,), the class of every sample."""
-        return open_group(self.path)["label"][:]
+        return open_arrays(self.path)["label"][:]
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D), unit rows: the mean direction of every class over all its views."""
-        return open_group(self.path)["center"][:]
+        return open_arrays(self.path)["center"][:]
 
     @cached_property
     def counts(self) -> np.ndarray:
         """int32 (C,), samples of every class."""
-        return open_group(self.path)["count"][:]
+        return open_arrays(self.path)["count"][:]
 
     def gather(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Teacher embeddings f_t of (sample, view) pairs: float32 (B,D), rows of unit length up to storage rounding.
@@ -102,6 +104,22 @@ class TeacherCache:
         """
         wanted = {"faces": faces, "views": views, "decoder": decoder}
         refuse_difference(self.path, self.manifest, wanted, BINDS_STUDENT)
+
+    def require_teacher(self, teacher: ModelConfig, root: Path) -> None:
+        """Refuse when the config's teacher is not the one that was cached, as far as it can be told without loading it.
+
+        Where the weights are on this machine their digest is compared, else their name and revision.
+        """
+        have = self.manifest["teacher"]
+        file = root / teacher.weights
+        if file.is_file():
+            wanted = {"weights_sha256": sha256_of(file)}
+        else:
+            known = {"revision": teacher.revision, "weights_sha256": teacher.sha256}
+            wanted = {"name": Path(teacher.weights).name if file.suffix else teacher.weights}
+            wanted |= {key: value for key, value in known.items() if value is not None}
+        compared = {"teacher": {key: have.get(key) for key in wanted}}
+        refuse_difference(self.path, compared, {"teacher": wanted}, ("teacher",))
 
     def _take(self, name: str, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         samples, views = np.asarray(samples, np.int64), np.asarray(views, np.int64)

@@ -4,12 +4,14 @@ A second pass over the stored (rounded) embeddings, one shard in memory at a tim
 the finished units alone, so a kill in the middle is mended by sealing again.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cache import ledger
-from cache.store import MANIFEST, Layout, layout_of, open_group, read_manifest
+from cache.store import Layout, layout_of, open_arrays, read_manifest, write_manifest
 from common.errors import CacheError
 from common.files import sha256_of
 
@@ -23,15 +25,15 @@ def seal(path: Path) -> None:
     """
     layout = layout_of(read_manifest(path))
     _require_every_unit(path, layout)
-    group = open_group(path, "r+")
-    labels = group["label"][:]
-    centers, counts = class_centers(group, layout, labels)
-    group["center"][:] = centers
-    group["count"][:] = counts
+    arrays = open_arrays(path, writable=True)
+    labels = arrays["label"][:]
+    centers, counts = class_centers(arrays, layout, labels)
+    arrays["center"][:] = centers
+    arrays["count"][:] = counts
     for unit in layout.units():
-        rows = group["embedding"][unit.view, unit.start : unit.stop].astype(np.float32)
+        rows = arrays["embedding"][unit.view, unit.start : unit.stop].astype(np.float32)
         own = centers[labels[unit.start : unit.stop]]
-        group["confidence"][unit.view, unit.start : unit.stop] = np.einsum("nd,nd->n", rows, own)
+        arrays["confidence"][unit.view, unit.start : unit.stop] = np.einsum("nd,nd->n", rows, own)
     entries = ledger.read(path)
     for name in SEALED_ARRAYS:
         for file in sorted(p for p in (path / name).rglob("*") if p.is_file() and p.name != "zarr.json"):
@@ -39,7 +41,7 @@ def seal(path: Path) -> None:
     ledger.gather(path, entries)
     manifest = read_manifest(path)
     manifest["sealed"] = {"ledger": ledger_digest(path), "files": len(entries)}
-    group.attrs[MANIFEST] = manifest
+    write_manifest(path, manifest)
 
 
 def ledger_digest(path: Path) -> str:
@@ -47,7 +49,7 @@ def ledger_digest(path: Path) -> str:
     return sha256_of(path / "ledger" / "zarr.json")
 
 
-def class_centers(group: object, layout: Layout, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def class_centers(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit mean of each class's embeddings over all views, and its number of samples.
 
     Returns float32 (C,D) and int32 (C,); a class without samples has a zero centre. Sums are float64 in a fixed
@@ -55,7 +57,7 @@ def class_centers(group: object, layout: Layout, labels: np.ndarray) -> tuple[np
     """
     sums = np.zeros((layout.classes, layout.dim))
     for unit in layout.units():
-        rows = group["embedding"][unit.view, unit.start : unit.stop].astype(np.float64)  # type: ignore[index]
+        rows = arrays["embedding"][unit.view, unit.start : unit.stop].astype(np.float64)
         own = labels[unit.start : unit.stop]
         order = np.argsort(own, kind="stable")
         classes, first = np.unique(own[order], return_index=True)

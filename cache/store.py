@@ -85,9 +85,7 @@ def create(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.n
     shutil.rmtree(making, ignore_errors=True)
     group = zarr.create_group(making)
     _create_arrays(group, layout)
-    rows = layout.shard_rows
-    for start in range(0, layout.samples, rows):
-        group["label"][start : start + rows] = labels[start : start + rows]
+    open_arrays(making, writable=True)["label"][:] = labels
     group.create_group("ledger")
     group.attrs[MANIFEST] = {**manifest, "layout": asdict(layout), "created": _now(), "sealed": None}
     os.rename(making, path)
@@ -136,6 +134,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest of an existing cache, atomically."""
+    zarr.open_group(path, mode="r+").attrs[MANIFEST] = dict(manifest)
+
+
 def describe_faces(source: FaceSource) -> dict[str, Any]:
     """What binds a cache to its faces, for the manifest."""
     return {
@@ -151,9 +154,9 @@ def layout_of(manifest: Mapping[str, Any]) -> Layout:
     return Layout(**manifest["layout"])
 
 
-def open_group(path: Path, mode: str = "r") -> zarr.Group:
-    """The Zarr group of an existing cache."""
-    return zarr.open_group(path, mode="r+" if mode == "r+" else "r")
+def open_arrays(path: Path, writable: bool = False) -> dict[str, Any]:
+    """The Zarr arrays of an existing cache by name."""
+    return dict(zarr.open_group(path, mode="r+" if writable else "r").arrays())
 
 
 def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:

@@ -11,16 +11,20 @@ from common.errors import UserError
 from common.plan import Plan
 
 
+class Refusal(click.ClickException):
+    """How a `UserError` leaves the program: its line, and exit status 2."""
+
+    exit_code = 2
+
+
 class Commands(click.Group):
-    """A click group that turns a `UserError` into one line and exit status 2."""
+    """A click group that prints a `UserError` as one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
-            refusal = click.ClickException(str(error))
-            refusal.exit_code = 2
-            raise refusal from error
+            raise Refusal(str(error)) from error
 
 
 def experiment_options(command: Callable) -> Callable:

@@ -51,7 +51,7 @@ class Views:
 
 def pixel_digest(rgb: np.ndarray) -> int:
     """CRC-32 of the rendered uint8 RGB bytes, as kept in a cache's `pixels`."""
-    return zlib.crc32(np.ascontiguousarray(rgb))
+    return zlib.crc32(np.ascontiguousarray(rgb).data)
 
 
 def view_numbers(

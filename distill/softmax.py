@@ -51,7 +51,7 @@ class MarginCrossEntropy(torch.autograd.Function):
         return loss, target_logit
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grad_s, grad_c = ctx.saved_tensors
         return (
             grad_loss * grad_s if grad_s is not None else None,

@@ -1,0 +1,111 @@
+"""The batches of an epoch: which samples and views, in which order, and how workers make them.
+
+The sequence of global batches is a pure function of (number of samples, batch, seed, epoch): it does not depend on
+the number of ranks or workers, or on where a run was interrupted. Rank r takes rows r*b..(r+1)*b of every global batch.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cache.reader import TeacherCache
+from common.config import Config, ViewsConfig
+from common.models import fit
+from common.sources import FaceSource
+from common.views import Views, epoch_order, view_numbers
+
+
+class Batch(NamedTuple):
+    """One rank's rows of a global batch.
+
+    faces: uint8 (B,H,W,3) RGB. labels: int64 (B,). samples, views: int64 (B,). f_t: float32 (B,D) and confidence:
+    float32 (B,), both None where the recipe reads no teacher.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    samples: Tensor
+    views: Tensor
+    f_t: Tensor | None
+    confidence: Tensor | None
+
+
+def steps_in_epoch(samples: int, global_batch: int) -> int:
+    """Full global batches; the rest of an epoch's order, less than one batch, is left out."""
+    return samples // global_batch
+
+
+def epoch_batches(
+    samples: int, views: ViewsConfig, count: int, seed: int, epoch: int, batch: int, rank: int, ranks: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(sample numbers, view numbers) of one rank's batches of an epoch, each int64 (batch,)."""
+    order = epoch_order(samples, epoch, seed)
+    shown = view_numbers(order, epoch, views.seed, count, views.order)
+    for step in range(steps_in_epoch(samples, batch * ranks)):
+        start = (step * ranks + rank) * batch
+        yield order[start : start + batch], shown[start : start + batch]
+
+
+class FaceBatches(Dataset):
+    """What a worker needs to turn (samples, views) into a Batch; asked by whole batches."""
+
+    def __init__(
+        self, source: FaceSource, views: Views, cache: TeacherCache | None, confidence: bool, size: tuple[int, int]
+    ) -> None:
+        """confidence: gather it with f_t. size: (height, width) of the faces the student sees."""
+        self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
+
+    def __getitem__(self, pairs: tuple[np.ndarray, np.ndarray]) -> Batch:
+        samples, views = pairs
+        faces = [
+            self.views.render(self.source.rgb(int(i)), int(i), int(v)) for i, v in zip(samples, views, strict=True)
+        ]
+        f_t = confidence = None
+        if self.cache is not None:
+            f_t = torch.from_numpy(self.cache.gather(samples, views))
+            if self.confidence:
+                confidence = torch.from_numpy(self.cache.confidence(samples, views))
+        return Batch(
+            faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
+            labels=torch.from_numpy(self.source.labels[samples].astype(np.int64)),
+            samples=torch.from_numpy(np.ascontiguousarray(samples)),
+            views=torch.from_numpy(np.ascontiguousarray(views)),
+            f_t=f_t,
+            confidence=confidence,
+        )
+
+
+class EpochOrder:
+    """The DataLoader's sampler: whole batches of one epoch, for one rank."""
+
+    def __init__(self, config: Config, samples: int, rank: int, ranks: int) -> None:
+        self._views, self._train = config.views, config.train
+        self._samples, self._rank, self._ranks = samples, rank, ranks
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return steps_in_epoch(self._samples, self._train.batch_size * self._ranks)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        train = self._train
+        count = self._views.number
+        return epoch_batches(
+            self._samples, self._views, count, train.seed, self.epoch, train.batch_size, self._rank, self._ranks
+        )
+
+
+def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
+    """A DataLoader over whole batches; workers stay alive between epochs."""
+    return DataLoader(
+        faces,
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+    )

@@ -1,0 +1,52 @@
+"""What stage two would do: `python -m distill train --check`."""
+
+from pathlib import Path
+
+from cache.reader import TeacherCache
+from common.backbones import build_backbone
+from common.config import Config
+from common.errors import UserError
+from common.plan import Plan, open_faces, plan_faces, size_text
+from common.runtime import world_size
+from common.views import Views
+from distill.batches import steps_in_epoch
+from distill.schedule import peak_rate
+from distill.train import open_cache
+
+
+def plan_training(config: Config, root: Path) -> Plan:
+    """Faces, cache, steps, learning rate and disk of a run."""
+    train, head = config.train, config.head
+    plan = Plan(f"stage two of {config.name}: run in {config.run_dir}")
+    samples, identities = plan_faces(plan, config, root)
+    student = build_backbone(config.student.backbone, config.student.embedding_size)
+    parameters = sum(p.numel() for p in student.parameters())
+    plan.add("student", f"{config.student.backbone}, {config.student.embedding_size} wide, {parameters:,} parameters")
+    plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
+    if head.reads_teacher:
+        _plan_cache(plan, config, root)
+    if samples:
+        batch = train.batch_size * world_size()
+        steps = steps_in_epoch(samples, batch)
+        plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
+    plan.add("learning rate", f"{peak_rate(train, world_size()):.4g}, schedule {train.schedule}")
+    if identities:
+        state = 4 * (2 * parameters + identities * config.student.embedding_size)
+        plan.add("disk", f"{size_text(train.keep_checkpoints * state)} for {train.keep_checkpoints} checkpoints")
+    return plan
+
+
+def _plan_cache(plan: Plan, config: Config, root: Path) -> None:
+    try:
+        source = open_faces(config, root)
+    except UserError:
+        source = None
+    try:
+        if source is None:
+            TeacherCache(config.cache_dir)
+        else:
+            views = Views(config.views.policy, config.views.seed, config.views.count)
+            open_cache(config, root, source, views)
+        plan.add("cache", f"{config.cache_dir}, sealed")
+    except UserError as error:
+        plan.missing.append(str(error))
