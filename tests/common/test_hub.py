@@ -167,7 +167,7 @@ from pathlib import Path
 import numpy as np, torch
 from common.config import ModelConfig
 from common.models import open_model
-model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=2)
+model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=1)
 images = torch.from_numpy(np.load(sys.argv[2]))
 with torch.inference_mode():
     np.save(sys.argv[3], model._network.module(images).numpy())
