@@ -194,9 +194,7 @@ def test_a_file_of_our_own_needs_no_options_and_equals_the_module(student):
     assert (model.dim, model.size) == (32, (112, 112))
 
 
-@pytest.mark.parametrize(
-    "options", [{"channels_last": True}, {"precision": "bfloat16", "channels_last": True}], ids=str
-)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_memory_format_and_precision_keep_the_embedding(student, precision):
     faces = RNG.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
     plain = open_model(ModelConfig(weights="student.safetensors"), student, threads=1)
