@@ -17,7 +17,6 @@ import numpy as np
 
 from common.errors import DataError
 
-LINE = re.compile(rb"(\d{1,18})\t(\d{1,18})\r?\n")
 LINES = re.compile(rb"(?:\d{1,18}\t\d{1,18}\r?\n)*")
 SHORTEST_LINE = len(b"0\t0\n")
 DIGITS = 18  # of a number at most: it fits into int64
