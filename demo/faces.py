@@ -35,7 +35,7 @@ def render_face(identity: int, photo: int) -> np.ndarray:
     rng = np.random.default_rng(how.seed)
     relief = head_relief(who)
     turn = rotation(how.yaw, how.pitch)
-    to_image = _alignment(who, how, relief, turn)
+    to_image = alignment(who, how, relief, turn)
 
     front = front_layer(who, how, rng)
     cover_before(front, how, rng)
@@ -53,7 +53,7 @@ def render_face(identity: int, photo: int) -> np.ndarray:
     return take(expose(image, how), how, rng)
 
 
-def _alignment(who: Identity, how: Photo, relief: np.ndarray, turn: np.ndarray) -> np.ndarray:
+def alignment(who: Identity, how: Photo, relief: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """(2, 3) similarity from turned head units to pixels, fitted to the template as a face aligner would."""
     corner = mouth_corner(who, how)
     eye, tip = np.array([who.eye_gap, who.eye_height]), np.array([0, who.eye_height + who.nose_length])
