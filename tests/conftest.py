@@ -35,3 +35,6 @@ def real_file(data_root: Path):
         return path
 
     return find
+
+
+pytest_plugins = ["tests.tiny"]

@@ -1,0 +1,154 @@
+"""Stage one: what is stored, what binds it, and that an interruption leaves no trace."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from cache.build import build
+from cache.reader import TeacherCache
+from common.errors import CacheError, DataError, ModelError
+from common.plan import open_faces
+from common.sources import open_source
+from tests.tiny import TinyTeacher, experiment, write_faces
+
+
+def build_here(teacher: TinyTeacher | None = None, **sections) -> Path:
+    config = experiment(**sections)
+    source = open_source("data/faces")
+    return build(config, source, teacher or TinyTeacher(), threads=1, quiet=True)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file of a folder with its digest."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_the_store_holds_what_the_teacher_says_of_every_view(world):
+    path = build_here(cache={"dtype": "float32"})
+    source, teacher = open_source("data/faces"), TinyTeacher()
+    group = zarr.open_group(path, mode="r")
+    for i in range(len(source)):
+        for view, face in enumerate((source.rgb(i), source.rgb(i)[:, ::-1])):
+            raw = teacher.embed(np.ascontiguousarray(face)[None])[0]
+            np.testing.assert_allclose(group["embedding"][view, i], raw / np.linalg.norm(raw), atol=1e-6)
+            assert group["norm"][view, i] == pytest.approx(np.linalg.norm(raw), rel=1e-6)
+    assert np.array_equal(group["label"][:], source.labels)
+
+
+def test_centres_and_confidences_are_those_of_the_stored_rows(world):
+    group = zarr.open_group(build_here(), mode="r")
+    rows, labels = group["embedding"][:].astype(np.float64), group["label"][:]
+    for c in range(7):
+        mean = rows[:, labels == c].sum((0, 1))
+        center = mean / np.linalg.norm(mean)
+        np.testing.assert_allclose(group["center"][c], center, atol=1e-6)
+        np.testing.assert_allclose(group["confidence"][:, labels == c], rows[:, labels == c] @ center, atol=1e-6)
+        assert group["count"][c] == 5
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("fail_after", [0, 1, 4, 8, 20])
+def test_an_interrupted_build_ends_in_the_bytes_of_an_undisturbed_one(world, fail_after, workers):
+    whole = tree(build_here())
+    shutil.rmtree("caches")
+    with pytest.raises(KeyboardInterrupt):
+        build_here(TinyTeacher(fail_after=fail_after), cache={"workers": workers})
+    with pytest.raises(CacheError, match="not finished"):
+        TeacherCache("caches/tiny")
+    again = TinyTeacher()
+    assert tree(build_here(again, cache={"workers": workers})) == whole
+    # Units of three batches; the finished ones are not computed again.
+    assert again.calls <= 24 - 3 * (fail_after // 3) + 2
+
+
+def test_a_finished_cache_is_left_alone(world):
+    before = tree(build_here())
+    teacher = TinyTeacher()
+    assert tree(build_here(teacher)) == before
+    assert teacher.calls == 0
+
+
+def test_a_kill_while_sealing_leaves_no_trace(world, monkeypatch):
+    whole = tree(build_here())
+    shutil.rmtree("caches")
+    for breaking in ("cache.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_centers"):
+        with monkeypatch.context() as patch:
+            patch.setattr(breaking, lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
+            with pytest.raises(KeyboardInterrupt):
+                build_here()
+    assert tree(build_here()) == whole
+
+
+def other_faces(world):
+    write_faces(world / "data" / "faces", people=7, photos=6)
+
+
+@pytest.mark.parametrize(
+    ("what", "match"),
+    [
+        (lambda w: build_here(TinyTeacher(seed=1)), "teacher.weights_sha256 is '0+' in the cache and '0+1' now"),
+        (lambda w: build_here(views={"policy": "none"}), "views.policy is 'flip' in the cache and 'none' now"),
+        (lambda w: build_here(cache={"batch_size": 4}), "runtime.batch_size is 3 in the cache and 4 now"),
+        (lambda w: (other_faces(w), build_here()), r"faces.samples is 35 in the cache and 42 now"),
+    ],
+    ids=["teacher", "views", "batch", "faces"],
+)
+def test_a_cache_of_something_else_is_refused_with_both_values(world, what, match):
+    build_here()
+    with pytest.raises(CacheError, match=match):
+        what(world)
+
+
+def test_a_folder_that_is_no_cache_is_not_written_into(world):
+    Path("caches/tiny").mkdir(parents=True)
+    with pytest.raises(CacheError, match="no teacher cache"):
+        build_here()
+
+
+def test_a_damaged_unit_is_noticed_before_sealing(world):
+    with pytest.raises(KeyboardInterrupt):
+        build_here(TinyTeacher(fail_after=23))
+    shard = Path("caches/tiny/embedding/c/0/1/0")
+    data = bytearray(shard.read_bytes())
+    data[5] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(CacheError, match=r"embedding/c/0/1/0: its bytes changed"):
+        build_here()
+    shard.unlink()
+    assert TeacherCache(build_here()).gather([9], 0).shape == (1, 16)
+
+
+def test_a_teacher_that_gives_nan_is_named_with_the_record(world):
+    class Broken(TinyTeacher):
+        def embed(self, faces):
+            return np.full((len(faces), 16), np.nan, np.float32)
+
+    with pytest.raises(ModelError, match=r"train\.rec: record 1 .*not finite"):
+        build_here(Broken())
+
+
+def test_a_jpeg_that_does_not_decode_stops_the_build_with_its_name(world):
+    from common.recordio_dataset import write_recordio_dataset
+    from tests.tiny import jpegs
+
+    people = jpegs(3, 3)
+    people[1][2] = b"no jpeg at all"
+    write_recordio_dataset(world / "data" / "faces", people)
+    with pytest.raises(DataError, match=r"train\.rec: record 6"):
+        build_here()
+
+
+def test_missing_faces_say_where_to_get_them(world):
+    config = experiment(faces={"path": "nowhere", "origin": "Ask the librarian."})
+    with pytest.raises(ValueError, match=r"data/nowhere: no training faces there\. Ask the librarian\."):
+        open_faces(config, Path("data"))
+
+
+def test_other_numbers_than_expected_are_refused(world):
+    with pytest.raises(ValueError, match="35 samples, the config expects 36"):
+        open_faces(experiment(faces={"samples": 36}), Path("data"))
