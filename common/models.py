@@ -25,6 +25,18 @@ from common.torch_model import TorchNetwork
 from common.weight_files import WeightFile, find_weights
 from common.weights import build_filled, contract_of
 
+IDENTITY = (
+    "weights_sha256",
+    "architecture",
+    "embedding_size",
+    "size",
+    "channel_order",
+    "mean",
+    "std",
+    "precision",
+)
+"""Fields of `FaceModel.describe` in which another teacher differs."""
+
 Network = Callable[[np.ndarray], np.ndarray]
 
 
@@ -56,9 +68,10 @@ class FaceModel:
         self._precision, self._runtime = precision, runtime
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able identity of the model.
+        """JSON-able account of the model, for the manifest.
 
-        Two models whose descriptions differ anywhere but in `runtime` give different embeddings.
+        Models that agree in the fields of `IDENTITY` give the same embeddings up to the rounding of another `runtime`;
+        the other fields tell where the weights came from.
         """
         contract = self._contract
         return {

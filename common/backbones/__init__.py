@@ -3,6 +3,8 @@
     build_backbone("mobilefacenet", 512)        the student of the default recipe
     build_backbone("mobilefacenet_0.5", 128)    the same at half the width
     build_backbone("ir_101", 512)               AdaFace's and CVLFace's teacher
+
+All give embeddings as they leave the last layer; whoever compares them normalises.
 """
 
 import re
