@@ -65,10 +65,16 @@ test: $(READY) ## All quick tests; those on real faces run where DATA has them
 	@DATA=$(DATA) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
-	@DATA=$(DATA) $(BIN)/python -m pytest -m slow
+	@DATA=$(DATA) $(BIN)/python -m pytest -m slow --ignore tests/interop
 
-test-mxnet: $(READY) ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
-	@DATA=$(DATA) $(BIN)/python tests/interop/mxnet_witness.py
+test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
+	@DATA=$(DATA) $(BIN)/python -m pytest -m slow tests/interop
+
+.venv-mxnet/.installed:
+	@$(PYTHON) -m venv .venv-mxnet
+	@echo "installing mxnet 1.9.1 with numpy 1.23 into .venv-mxnet (once)"
+	@.venv-mxnet/bin/python -m pip install --quiet --disable-pip-version-check mxnet==1.9.1 numpy==1.23.5
+	@touch $@
 
 lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .

@@ -1,0 +1,159 @@
+"""Stage two: the same weights whatever interrupts it, however many workers make its batches."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cache.build import build
+from common.config import ModelConfig, ViewsConfig
+from common.errors import CacheError, ConfigError, DataError, UserError
+from common.models import open_model
+from common.sources import open_source
+from common.views import Views
+from distill import checkpoints
+from distill.batches import FaceBatches, epoch_batches
+from distill.step import Trainer
+from distill.train import train
+from tests.tiny import TinyTeacher, experiment
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cached(world) -> Path:
+    build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
+    return world
+
+
+def run(name: str, **sections) -> dict[str, torch.Tensor]:
+    config = experiment(name=name, cache={"path": "caches/tiny"}, **sections)
+    return load_file(train(config, Path("data"), CPU, 1))
+
+
+def curves(name: str) -> list[dict]:
+    """The run's numbers without its pace."""
+    lines = [json.loads(line) for line in Path(f"runs/{name}/metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("faces_per_second", "data_wait")} for line in lines]
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_global_batches_do_not_depend_on_the_number_of_ranks(ranks):
+    views = ViewsConfig()
+    whole = list(epoch_batches(103, views, 2, seed=5, epoch=3, batch=12, rank=0, ranks=1))
+    parts = [list(epoch_batches(103, views, 2, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
+    assert len(whole) == 8
+    for step, (samples, shown) in enumerate(whole):
+        assert np.array_equal(np.concatenate([parts[r][step][0] for r in range(ranks)]), samples)
+        assert np.array_equal(np.concatenate([parts[r][step][1] for r in range(ranks)]), shown)
+
+
+def test_a_batch_carries_the_faces_and_the_teachers_word_on_them(cached):
+    from cache.reader import TeacherCache
+
+    cache, source = TeacherCache("caches/tiny"), open_source("data/faces")
+    samples, views = np.array([4, 30, 11]), np.array([1, 0, 1])
+    batch = FaceBatches(source, Views("flip"), cache, True, (112, 112))[samples, views]
+    for i, (sample, view) in enumerate(zip(samples, views, strict=True)):
+        face = source.rgb(sample)[:, ::-1] if view else source.rgb(sample)
+        assert np.array_equal(batch.faces[i], face)
+        assert batch.labels[i] == source.label(sample)
+        raw = TinyTeacher().embed(np.ascontiguousarray(face)[None])[0]
+        np.testing.assert_allclose(batch.f_t[i], raw / np.linalg.norm(raw), atol=1e-3)
+
+
+def test_a_run_stopped_in_an_epoch_ends_in_the_weights_of_an_undisturbed_one(cached, monkeypatch):
+    whole = run("whole", train={"epochs": 3})
+    step = Trainer.step
+
+    def stop_at(number):
+        def stopping(self, batch, at, steps):
+            if at == number:
+                raise KeyboardInterrupt
+            return step(self, batch, at, steps)
+
+        return stopping
+
+    for number in (6, 9):
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "step", stop_at(number))
+            with pytest.raises(KeyboardInterrupt):
+                run("stopped", train={"epochs": 3})
+    assert equal(run("stopped", train={"epochs": 3}), whole)
+    assert curves("stopped") == curves("whole")
+
+
+def test_workers_change_nothing(cached):
+    assert equal(run("none", train={"workers": 0}), run("two", train={"workers": 2}))
+    assert curves("none") == curves("two")
+
+
+def test_the_student_learns_the_teachers_space(cached):
+    run("learns", train={"epochs": 6})
+    cos = [line["cos_st"] for line in curves("learns")]
+    assert cos[-1] > cos[0] + 0.2
+
+
+def test_the_exported_student_opens_without_further_options(cached):
+    run("exported")
+    model = open_model(ModelConfig(weights="runs/exported/student.safetensors"), Path("."))
+    faces = np.stack([open_source("data/faces").rgb(i) for i in range(3)])
+    assert model.embed(faces).shape == (3, 16)
+    assert model.describe()["channel_order"] == "rgb"
+
+
+def test_learned_centres_need_no_cache_and_no_teacher(world):
+    head = {"margin": "arcface", "centers": "learned"}
+    weights = run("alone", teacher=None, head=head)
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    assert "lam" not in curves("alone")[0]
+
+
+def test_frozen_centres_are_those_of_the_cache(cached):
+    run("frozen", head={"margin": "cosface", "centers": "frozen"})
+    from cache.reader import TeacherCache
+
+    state = checkpoints.latest(Path("runs/frozen/checkpoints"))
+    assert torch.equal(state["head"]["centers.weight"], torch.from_numpy(TeacherCache("caches/tiny").centers))
+
+
+def test_a_run_folder_of_another_configuration_is_refused(cached):
+    run("once")
+    with pytest.raises(ConfigError, match=r"train\.lr was 0\.05, is 0\.01"):
+        run("once", train={"lr": 0.01})
+
+
+def test_a_cache_of_another_policy_is_refused_before_the_first_step(cached):
+    with pytest.raises(CacheError, match=r"views\.policy is 'flip' in the cache and 'none' now"):
+        run("other", views={"policy": "none"})
+    assert not Path("runs/other").exists()
+
+
+def test_a_student_of_another_width_is_refused(cached):
+    with pytest.raises(ConfigError, match="set it to 16"):
+        run("wide", student={"embedding_size": 32})
+
+
+def test_a_loss_that_is_not_finite_names_step_and_samples(cached):
+    with pytest.raises(UserError, match=r"loss of step \d+ is (nan|inf).*Samples of the batch: \["):
+        run("broken", train={"lr": 1e30, "schedule": "step", "warmup_epochs": 0, "gradient_norm": 1e30})
+
+
+def test_a_damaged_checkpoint_is_named(cached):
+    run("damaged")
+    newest = sorted(Path("runs/damaged/checkpoints").glob("*.pt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.raises(DataError, match=newest.name):
+        run("damaged")
+
+
+def test_only_the_last_checkpoints_are_kept(cached):
+    run("kept", train={"epochs": 4, "keep_checkpoints": 2})
+    assert [p.name for p in sorted(Path("runs/kept/checkpoints").iterdir())] == ["step000000012.pt", "step000000016.pt"]
