@@ -12,9 +12,11 @@ import click
 from cache.build import build as build_cache
 from cache.info import describe_cache
 from cache.plan import plan_build
+from cache.teachers import describe_teacher, open_teacher
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
+from common.model_check import check_teacher, labelled_sample, refuse_evidently_wrong
 from common.models import open_model
 from common.plan import open_faces
 from common.runtime import choose_device, set_threads
@@ -33,16 +35,31 @@ def build(config: Config, root: Path, device: str, threads: int | None, check: b
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
         return show_plan(plan_build(config, root))
-    if config.teacher is None:
-        raise ConfigError(f"{config.name} has no teacher: there is nothing to cache")
     began = time.perf_counter()
     source = open_faces(config, root)
     where, number = choose_device(device), set_threads(threads, 1)
-    teacher = open_model(config.teacher, root, str(where), number)
+    teacher = open_teacher(config, root, source, str(where), number)
     click.echo(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
     path = build_cache(config, source, teacher, number)
     click.echo(describe_cache(path))
     click.echo(f"done in {time.perf_counter() - began:,.0f} s")
+
+
+@main.command("teacher-info")
+@experiment_options
+@machine_options
+def teacher_info(config: Config, root: Path, device: str, threads: int | None) -> None:
+    """Print the teacher that will be used, and how well it tells some of the training faces apart."""
+    if config.teacher is None:
+        raise ConfigError(f"{config.name} has no teacher")
+    where, number = choose_device(device), set_threads(threads, 1)
+    teacher = open_model(config.teacher, root, str(where), number)
+    report = None
+    if (root / config.faces.path).exists():
+        report = check_teacher(teacher, *labelled_sample(open_faces(config, root)))
+    click.echo(describe_teacher(teacher, report))
+    if report is not None:
+        refuse_evidently_wrong(report)
 
 
 @main.command()

@@ -80,6 +80,7 @@ class CacheConfig(Section):
     chunk_rows: Positive = 1024
     batch_size: Positive = 64
     workers: Annotated[int, Field(ge=0)] = 1
+    check_teacher: bool = True
 
     @model_validator(mode="after")
     def _chunks_fill_shards(self) -> Self:

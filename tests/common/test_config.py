@@ -66,9 +66,9 @@ def test_overrides_change_single_values_and_are_checked(write):
     assert (config.train.epochs, config.name, config.faces.path) == (3, "other", "x/y")
     assert config.teacher is not None
     assert (config.teacher.weights, config.teacher.revision) == ("org/model", "abc")
-    with pytest.raises(ConfigError, match="--set train.epoch: unknown key; did you mean epochs?"):
+    with pytest.raises(ConfigError, match=r"--set train.epoch: unknown key; did you mean epochs?"):
         load_config(path, ["train.epoch=3"])
-    with pytest.raises(ConfigError, match="write section.key=value"):
+    with pytest.raises(ConfigError, match=r"write section.key=value"):
         load_config(path, ["train.epochs"])
 
 
