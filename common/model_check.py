@@ -5,6 +5,7 @@ labelled faces the mistake shows: cosines within identities must lie above those
 red and blue exchanged.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,7 +137,7 @@ def separation(cosines: np.ndarray, same: np.ndarray) -> Separation:
     return Separation(float(ours.mean()), float(others.mean()), float(auc), float(d_prime))
 
 
-def _cosines(embed, faces: np.ndarray) -> np.ndarray:
+def _cosines(embed: Callable[[np.ndarray], np.ndarray], faces: np.ndarray) -> np.ndarray:
     rows = np.concatenate([embed(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]).astype(np.float64)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return rows @ rows.T
