@@ -49,10 +49,11 @@ class VerificationResult:
     tpr: np.ndarray  # (400,)
     distances: np.ndarray  # (P,) float64
     issame: np.ndarray  # (P,) bool
+    norms: np.ndarray | None = None  # (2P,) length of each embedding, pair i at 2i and 2i + 1
 
     def summary(self) -> dict[str, Any]:
         """The numbers for JSON: everything but the long arrays."""
-        long = {"fpr", "tpr", "distances", "issame", "tar_at_far", "tar_at_most_far"}
+        long = {"fpr", "tpr", "distances", "issame", "norms", "tar_at_far", "tar_at_most_far"}
         numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in long}
         for name in ("tar_at_far", "tar_at_most_far"):
             numbers[name] = {f"{far:g}": asdict(point) for far, point in getattr(self, name).items()}
@@ -76,14 +77,17 @@ def ten_fold(
     val_far_target: float = 1e-3,
     far_targets: tuple[float, ...] = FAR_TARGETS,
     xnorm: float | None = None,
+    norms: np.ndarray | None = None,
 ) -> VerificationResult:
     """Verify pairs of embeddings: emb_a, emb_b (P,D) of any length per row, issame (P,).
 
     Mirrored faces are the caller's affair: add the two embeddings first (`evaluate.embed`). A row of zeros stays
     zero, at distance 1 from every other. Raises DataError for shapes that do not match, NaN or infinity, fewer pairs
-    than folds, and folds that hold only one kind of pair (then VAL divides by zero).
+    than folds, and folds that hold only one kind of pair (then VAL divides by zero). `xnorm` (mean embedding length)
+    and `norms` (2P,) are passed through to the result.
     """
-    return verify_distances(pair_distances(emb_a, emb_b), issame, folds, val_far_target, far_targets, xnorm)
+    distances = pair_distances(emb_a, emb_b)
+    return verify_distances(distances, issame, folds, val_far_target, far_targets, xnorm, norms)
 
 
 def pair_distances(emb_a: np.ndarray, emb_b: np.ndarray) -> np.ndarray:
@@ -109,6 +113,7 @@ def verify_distances(
     val_far_target: float = 1e-3,
     far_targets: tuple[float, ...] = FAR_TARGETS,
     xnorm: float | None = None,
+    norms: np.ndarray | None = None,
 ) -> VerificationResult:
     """`ten_fold` for squared distances (P,) that are already known."""
     distances, issame = np.asarray(distances, np.float64), np.asarray(issame).astype(bool)
@@ -154,6 +159,7 @@ def verify_distances(
         tpr=(counts[1] / same[:, None]).mean(axis=0),
         distances=distances,
         issame=issame,
+        norms=norms,
     )
 
 

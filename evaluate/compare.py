@@ -1,0 +1,62 @@
+"""Reports side by side: one table of the main number of every set, and how far each model is from the first."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from common.errors import DataError
+
+
+def read_reports(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Summaries by model and set from the results.json of each report; of two models of one name the later folder's
+    gets the folder's name added. Raises DataError naming a report that is missing or damaged."""
+    merged: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        path = folder / "results.json" if folder.is_dir() else folder
+        try:
+            results = json.loads(path.read_text())["results"]
+            for model, sets in results.items():
+                name = model if model not in merged else f"{model} ({path.parent.name})"
+                merged[name] = {set_name: dict(summary) for set_name, summary in sets.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{path}: no evaluation report, or a damaged one: {error}") from error
+    return merged
+
+
+def main_number(summary: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The number a set is known by: accuracy, TinyFace's rank-1, or IJB's TAR at 1e-4 of the first pooling."""
+    try:
+        if "accuracy" in summary:
+            return "accuracy", float(summary["accuracy"])
+        if "rank" in summary:
+            return "rank-1", float(summary["rank"]["1"])
+        for letters, entry in summary.items():
+            if isinstance(entry, dict) and "tar_at_far" in entry:
+                return f"{letters} TAR@1e-4", float(entry["tar_at_far"]["0.0001"]["tar"])
+    except (KeyError, TypeError, ValueError):
+        pass
+    return None
+
+
+def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A line a model, a column a set, percentages; in brackets the difference to the first model."""
+    sets = list(dict.fromkeys(name for summaries in reports.values() for name in summaries))
+    first = next(iter(reports.values()), {})
+    table = Table(title="Comparison", caption="percent; in brackets points above or below the first model")
+    table.add_column("model")
+    for name in sets:
+        known = [found for summaries in reports.values() if (found := main_number(summaries.get(name, {})))]
+        table.add_column(f"{name} {known[0][0]}" if known else name, justify="right")
+    for model, summaries in reports.items():
+        cells = []
+        for name in sets:
+            mine, base = main_number(summaries.get(name, {})), main_number(first.get(name, {}))
+            cell = f"{100 * mine[1]:.2f}" if mine else ""
+            if mine and base and summaries is not first:
+                cell += f" ({100 * (mine[1] - base[1]):+.2f})"
+            cells.append(cell)
+        table.add_row(model, *cells)
+    return table

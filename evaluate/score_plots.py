@@ -1,0 +1,63 @@
+"""Scores themselves, not their error rates: distributions, and whether short embeddings score badly."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from evaluate.metrics import Roc
+from evaluate.plots import COLOURS, new_figure, save_picture
+from evaluate.verification import VerificationResult
+
+_BINS = 80
+# Pairs drawn as dots; more hide each other.
+_MOST_DOTS = 3000
+
+
+def plot_scores(roc: Roc, png: Path, title: str) -> list[Path]:
+    """How genuine and impostor scores are distributed, with the threshold of equal error rates."""
+    figure, axes = new_figure(title)
+    low, high = min(roc.genuine[0], roc.impostor[0]), max(roc.genuine[-1], roc.impostor[-1])
+    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    rows: list[tuple[str, float, float, int]] = []
+    for kind, scores, colour in (("impostor", roc.impostor, COLOURS[1]), ("genuine", roc.genuine, COLOURS[0])):
+        counts, _ = np.histogram(scores, edges)
+        axes.stairs(counts / len(scores), edges, fill=True, color=colour, alpha=0.35)
+        axes.stairs(counts / len(scores), edges, color=colour, linewidth=1.5, label=f"{kind} ({len(scores):,} pairs)")
+        ends = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+        rows += [(kind, start, stop, pairs) for start, stop, pairs in ends]
+    threshold = roc.tar_at_most(roc.eer()).threshold
+    if np.isfinite(threshold):
+        axes.axvline(
+            threshold, color="0.3", linestyle="--", linewidth=1.2, label=f"equal errors ({100 * roc.eer():.2f} %)"
+        )
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("score (minus the squared distance of unit embeddings)")
+    axes.set_ylabel("share of pairs")
+    axes.legend(loc="best", frameon=True)
+    return save_picture(figure, png, ("kind", "from", "to", "pairs"), rows)
+
+
+def plot_quality(result: VerificationResult, png: Path, title: str) -> list[Path]:
+    """Score of each pair against the shorter of its two embeddings; the line is the median in tenths of the pairs."""
+    assert result.norms is not None
+    figure, axes = new_figure(title)
+    shorter = result.norms.reshape(-1, 2).min(axis=1)
+    score = -result.distances
+    rows: list[tuple[str, float, float]] = []
+    for kind, mine, colour in (
+        ("different people", ~result.issame, COLOURS[1]),
+        ("same person", result.issame, COLOURS[0]),
+    ):
+        x, y = shorter[mine], score[mine]
+        shown = slice(None, None, max(1, len(x) // _MOST_DOTS))
+        axes.plot(x[shown], y[shown], ".", color=colour, markersize=3, alpha=0.35)
+        tenths = np.array_split(np.argsort(x, kind="stable"), min(10, len(x)))
+        middle = [(np.median(x[part]), np.median(y[part])) for part in tenths]
+        axes.plot(*zip(*middle, strict=True), color=colour, linewidth=2.2, label=f"{kind}, median of each tenth")
+        rows += [(kind, float(a), float(b)) for a, b in zip(x, y, strict=True)]
+    axes.axhline(-result.threshold, color="0.3", linestyle="--", linewidth=1.2, label="mean threshold of the folds")
+    axes.set_xlabel("length of the shorter embedding of the pair, before normalisation")
+    axes.set_ylabel("score (minus the squared distance)")
+    axes.legend(loc="best", frameon=True)
+    return save_picture(figure, png, ("kind", "shorter_norm", "score"), rows)

@@ -1,0 +1,51 @@
+"""The three kinds of evaluation set, behind one door: a `.bin` file, an IJB folder, a TinyFace folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from common.errors import DataError
+from evaluate import templates, tinyface
+from evaluate.arrow import ArrowFaces
+from evaluate.embed import Embeddings
+from evaluate.metadata import read_metadata
+from evaluate.verification import load_bin, ten_fold
+
+
+class Result(Protocol):
+    """What every measure gives: VerificationResult, TemplateResult or TinyFaceResult."""
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, for JSON."""
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Pictures, and how embeddings of them become a result. `measure(embeddings, flip)`."""
+
+    pictures: Sequence[bytes]
+    measure: Callable[[Embeddings, bool], Result]
+
+
+def open_set(path: Path) -> FaceSet:
+    """Open a set by what lies at `path`: a `.bin` file, or a folder with `metadata.pt` beside Arrow shards, whose
+    arrays say whether it is IJB or TinyFace. Raises DataError naming the path if it is neither, or damaged."""
+    if not path.is_dir():
+        pictures, issame = load_bin(path)
+
+        def verify(embedded: Embeddings, flip: bool) -> Result:
+            rows = embedded.rows
+            return ten_fold(rows[0::2], rows[1::2], issame, xnorm=embedded.xnorm, norms=embedded.norms)
+
+        return FaceSet(pictures, verify)
+    meta = read_metadata(path / "metadata.pt")
+    faces = ArrowFaces(path)
+    if set(tinyface.REQUIRED) <= set(meta):
+        return FaceSet(faces, lambda embedded, flip: tinyface.evaluate_tinyface(embedded.rows, meta))
+    if set(templates.REQUIRED) & set(meta):
+        missing = [name for name in templates.REQUIRED if name not in meta]
+        if missing:
+            raise DataError(f"{path / 'metadata.pt'}: the IJB protocol array {missing[0]!r} is missing")
+        return FaceSet(faces, lambda embedded, flip: templates.evaluate_templates(embedded.rows, meta, flip))
+    raise DataError(f"{path / 'metadata.pt'}: neither IJB nor TinyFace; it holds {', '.join(sorted(meta))[:200]}")

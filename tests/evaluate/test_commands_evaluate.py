@@ -1,0 +1,243 @@
+"""The commands on stored embeddings and tiny sets: what a user types, what comes out, what is refused."""
+
+import csv
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from evaluate.__main__ import main
+from evaluate.arrow import write_arrow
+from evaluate.batch import evaluate_folder
+from evaluate.binfile import write_bin
+from evaluate.embed import Embeddings
+from evaluate.stored import load_embeddings, save_embeddings
+from tests.evaluate.stand_ins import Linear
+
+PAIRS = 60
+
+
+def faces(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [cv2.imencode(".png", rng.integers(0, 256, (8, 8, 3), np.uint8))[1].tobytes() for _ in range(count)]
+
+
+def rows_of(people, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    centers = rng.standard_normal((max(people) + 1, 16))
+    return (centers[people] + noise * rng.standard_normal((len(people), 16))).astype(np.float32)
+
+
+def store(path, rows):
+    save_embeddings(path, Embeddings(rows, np.linalg.norm(rows, axis=1).astype(np.float32)), flip=True)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """pairs.bin, an IJB folder, a TinyFace folder, and stored embeddings of two models for all three."""
+    monkeypatch.chdir(tmp_path)
+    same = np.arange(PAIRS) % 2 == 0
+    people = np.arange(2 * PAIRS)
+    people[1::2][same] = people[0::2][same]
+    write_bin("pairs.bin", faces(2 * PAIRS), same)
+
+    person = np.arange(40) % 10
+    write_arrow("ijb", faces(40))
+    template = np.arange(40) // 10 * 10 + person  # four templates a person, one image each
+    first, second = np.meshgrid(np.arange(10), np.arange(20, 40))
+    protocol = {"faceness_scores": np.ones(40, np.float32), "templates": template, "medias": np.arange(40)}
+    protocol |= {"p1": first.ravel(), "p2": second.ravel(), "label": (first % 10 == second % 10).ravel().astype(int)}
+    for part, ids in (("g1", np.arange(5)), ("g2", np.arange(5, 10)), ("probe", np.arange(20, 30))):
+        protocol |= {f"{part}_templates": ids, f"{part}_subjects": ids % 10}
+    torch.save(protocol, "ijb/metadata.pt")
+
+    write_arrow("tiny", faces(30))
+    names = [f"{n % 10}_{n}.png" for n in range(20)] + [f"-1_{n}.png" for n in range(10)]
+    lists = {"image_paths": names, "probe_paths": names[:10], "gallery_paths": names[10:20]}
+    torch.save(lists | {"distractor_paths": names[20:]}, "tiny/metadata.pt")
+
+    for model, noise in (("good", 0.2), ("bad", 2.0)):
+        store(f"stored/{model}/pairs.npz", rows_of(people, noise))
+        store(f"stored/{model}/ijb.npz", rows_of(person, noise))
+        store(f"stored/{model}/tiny.npz", rows_of(np.append(np.arange(20) % 10, 10 + np.arange(10)), noise))
+    return tmp_path
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+BOTH = ("--model", "stored/good", "--model", "stored/bad")
+ALL = ("--on", "pairs.bin", "--on", "ijb", "--on", "tiny")
+
+
+def test_measure_reports_all_three_kinds_of_set_with_pictures_and_skips_by_name(world):
+    output = invoke("measure", *BOTH, *ALL, "--on", "cfp=nowhere/cfp.bin", "--out", "report")
+    assert "skipped cfp: not found: data/nowhere/cfp.bin" in output
+    for shown in ("Verification", "Templates (IJB)", "N1D1F1", "N0D1F1", "TinyFace", "rank-20 %"):
+        assert shown in output
+    results = json.loads((world / "report/results.json").read_text())["results"]
+    assert results["good"]["pairs"]["accuracy"] > results["bad"]["pairs"]["accuracy"]
+    assert results["good"]["ijb"]["N1D1F1"]["two_galleries"]["rank"]["1"] == 1.0
+    assert results["good"]["tiny"]["rank"]["1"] > results["bad"]["tiny"]["rank"]["1"]
+    rows = list(csv.DictReader((world / "report/results.csv").open()))
+    assert [(row["model"], row["set"]) for row in rows] == [
+        (m, s) for m in ("good", "bad") for s in ("pairs", "ijb", "tiny")
+    ]
+    pictures = {path.stem for path in (world / "report").glob("*.png")}
+    assert {
+        "roc-pairs",
+        "det-pairs",
+        "scores-pairs-good",
+        "quality-pairs-bad",
+        "roc-ijb",
+        "cmc-ijb",
+        "cmc-tiny",
+    } <= pictures
+    assert all((world / f"report/{name}.csv").stat().st_size > 20 for name in pictures)
+
+
+def test_cmc_numbers_are_shares_of_mate_ranks(world):
+    invoke("measure", *BOTH, "--on", "tiny", "--out", "report")
+    results = json.loads((world / "report/results.json").read_text())["results"]
+    curve = {
+        (row["model"], row["rank"]): float(row["rate"])
+        for row in csv.DictReader((world / "report/cmc-tiny.csv").open())
+    }
+    for model in ("good", "bad"):
+        for k in ("1", "5", "20"):
+            assert curve[model, k] == pytest.approx(results[model]["tiny"]["rank"][k])
+
+
+def test_kept_embeddings_give_the_same_report(world):
+    some = ("--on", "tiny", "--on", "pairs.bin")
+    invoke("measure", "--model", "stored/good", *some, "--out", "first", "--keep", "kept")
+    invoke("measure", "--model", "kept/good", *some, "--out", "second")
+    assert (world / "first/results.json").read_bytes() == (world / "second/results.json").read_bytes()
+
+
+def test_embed_stores_what_measure_uses(world):
+    invoke("embed", *BOTH, *ALL, "--out", "again")
+    for name in ("pairs", "ijb", "tiny"):
+        assert np.array_equal(
+            load_embeddings(f"again/good/{name}.npz")[0].rows, load_embeddings(f"stored/good/{name}.npz")[0].rows
+        )
+
+
+def test_compare_shows_differences_to_the_first_model(world):
+    invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "a")
+    invoke("measure", "--model", "stored/bad", "--on", "tiny", "--out", "b")
+    output = invoke("compare", "a", "b")
+    first, second = (
+        json.loads((world / report / "results.json").read_text())["results"][model]["tiny"]["rank"]["1"]
+        for report, model in (("a", "good"), ("b", "bad"))
+    )
+    assert f"{100 * second:.2f} ({100 * (second - first):+.2f})" in output
+
+
+def test_errors_draws_the_worst_pairs(world):
+    output = invoke("errors", "--model", "stored/bad", "--on", "pairs.bin", "--out", "sheets")
+    assert "errors-pairs-bad.png: the worst" in output
+    assert cv2.imread("sheets/errors-pairs-bad.png").shape[1] > 600
+    assert "only pairs of single pictures" in invoke(
+        "errors", "--model", "stored/bad", "--on", "ijb", "--out", "s", code=2
+    )
+
+
+@pytest.mark.parametrize("kind", [(), ("--approximate", "hnsw")])
+def test_search_finds_mates_and_a_saved_gallery_finds_the_same(world, kind):
+    people = np.arange(50)
+    store("gallery.npz", rows_of(people, 0.1))
+    store("probes.npz", rows_of(people[:12], 0.1, seed=0))
+    output = invoke(
+        "search",
+        "--gallery",
+        "gallery.npz",
+        "--probes",
+        "probes.npz",
+        "-k",
+        "3",
+        "--save",
+        "kept",
+        "--out",
+        "n.csv",
+        *kind,
+    )
+    assert "recall@10 1.0000" in output
+    again = invoke("search", "--gallery", "kept", "--probes", "probes.npz", "-k", "3", "--out", "m.csv")
+    assert (world / "n.csv").read_text() == (world / "m.csv").read_text()
+    assert [line for line in again.splitlines() if line.startswith("probe")] == [
+        line for line in output.splitlines() if line.startswith("probe")
+    ]
+    assert "only apply when one is built" in invoke("search", "--gallery", "kept", "--approximate", "ivf", code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("measure", "--model", "stored", "--on", "pairs.bin", "--out", "r"), "neither a run"),
+        (
+            ("measure", "--model", "stored/good", "--model", "good=stored/bad", "--on", "tiny", "--out", "r"),
+            "two models are called good",
+        ),
+        (
+            ("measure", "--model", "stored/good", "--on", "tiny", "--on", "tiny=ijb", "--out", "r"),
+            "two sets are called tiny",
+        ),
+        (("measure", "--model", "stored/good", "--on", "pairs=ijb", "--out", "r"), "they are of another set"),
+        (("measure", "--model", "stored/good", "--on", "nowhere.bin", "--out", "r"), "nothing to evaluate on"),
+        (
+            ("measure", "--model", "stored/good", "--on", "other=pairs.bin", "--out", "r"),
+            r"other.npz: no stored embeddings",
+        ),
+        (("compare", "stored"), "no evaluation report"),
+        (("search", "--gallery", "pairs.bin"), "no stored embeddings"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(world, arguments, message):
+    output = invoke(*arguments, code=2)
+    assert output.startswith("Error: ")
+    assert message in output
+    assert not (world / "r/results.json").exists()
+
+
+@pytest.mark.parametrize("missing", ["templates", "label"])
+def test_an_ijb_protocol_that_lacks_an_array_is_refused_by_its_path(world, missing):
+    from evaluate.metadata import read_metadata
+
+    meta = read_metadata("ijb/metadata.pt")
+    del meta[missing]
+    torch.save(dict(meta), "ijb/metadata.pt")
+    output = invoke("measure", "--model", "stored/good", "--on", "ijb", "--out", "r", code=2)
+    assert f"ijb/metadata.pt: the IJB protocol array '{missing}' is missing" in output
+
+
+def test_batch_evaluates_each_checkpoint_once(world):
+    for name in ("run/epoch-1.pt", "run/epoch-2.pt", "run/notes.txt"):
+        os.makedirs("run", exist_ok=True)
+        (world / name).write_text(name)
+    opened, told = [], []
+
+    def open_one(path):
+        opened.append(path.name)
+        return Linear(dim=4)
+
+    sets = {"pairs": world / "pairs.bin", "cfp": world / "cfp.bin"}
+    arguments = (world / "run", ".pt", sets, world / "batch", open_one)
+    written = evaluate_folder(*arguments, as_json=True, tell=told.append)
+    assert [path.name for path in written] == ["epoch-1.pt.csv", "epoch-2.pt.csv", "all.csv", "all.json"]
+    evaluate_folder(*arguments, tell=told.append)
+    assert opened == ["epoch-1.pt", "epoch-2.pt"]
+    os.utime("run/epoch-2.pt", (2e9, 2e9))  # trained on: newer than its CSV
+    evaluate_folder(*arguments, tell=told.append)
+    assert opened == ["epoch-1.pt", "epoch-2.pt", "epoch-2.pt"]
+    rows = list(csv.DictReader((world / "batch/all.csv").open()))
+    assert [row["model"] for row in rows] == ["epoch-1.pt", "epoch-2.pt"]
+    assert json.loads((world / "batch/all.json").read_text()) == rows
+    assert told[2].startswith("epoch-1.pt: already evaluated")
