@@ -1,7 +1,6 @@
 """Embeddings kept on disk: compute once, measure as often as you like."""
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +25,10 @@ def load_embeddings(path: str | os.PathLike) -> tuple[Embeddings, bool]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             rows, norms, flip = stored["rows"], stored["norms"], bool(stored["flip"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
-        raise DataError(f"{path}: no stored embeddings, or damaged ones: {error}") from error
+    except Exception as error:
+        # A damaged zip directory gives half a dozen kinds of error, a damaged array header others.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: no stored embeddings, or damaged ones: {reason}") from error
     if rows.ndim != 2 or rows.dtype != np.float32 or norms.shape != (len(rows),):
         raise DataError(f"{path}: rows {rows.dtype} {rows.shape} with norms {norms.shape} are no stored embeddings")
     if not np.isfinite(rows).all():
