@@ -38,8 +38,8 @@ help: ## This list
 	@echo "  DATA=$(DATA)       data root that paths in experiment files start from"
 	@echo "  SET='a.b=1 c.d=2'  change single values of the experiment file"
 	@echo "  CHECK=1            check config against disk and print the plan, do nothing"
-	@echo "  GPUS=$(GPUS)       0 runs on the CPU; 4 is torchrun with 4 ranks (distill)"
-	@echo "  PROCS=$(PROCS)     CPU ranks over gloo, with GPUS=0 (distill)"
+	@echo "  GPUS=$(GPUS)       0 runs on the CPU; 4 is torchrun with 4 ranks"
+	@echo "  PROCS=$(PROCS)     CPU ranks over gloo, with GPUS=0"
 	@echo "  OUT=               folder of the evaluation report; else runs/NAME/evaluation"
 	@echo "  SEEDS=$(SEEDS)     how many seeds the demo trains"
 
@@ -52,8 +52,8 @@ $(READY): requirements.lock
 demo: $(READY) ## The whole path on procedural faces, no data needed (SEEDS=3 for three seeds)
 	@$(BIN)/python -m demo run --seeds $(SEEDS)
 
-cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache (CONFIG, DATA, SET, CHECK)
-	@$(BIN)/python -m cache build --config $(CONFIG) --device $(DEVICE) $(ARGS)
+cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
+	@$(RANKS) cache build --config $(CONFIG) --device $(DEVICE) $(ARGS)
 
 distill: $(READY) ## Stage two: train a student from the cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
 	@$(RANKS) distill train --config $(CONFIG) --device $(DEVICE) $(ARGS)

@@ -4,6 +4,7 @@ python -m cache build --config configs/lfw.toml --data DATA
 python -m cache info  --config configs/lfw.toml
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from common.errors import ConfigError
 from common.model_check import check_teacher, labelled_sample, refuse_evidently_wrong
 from common.models import open_model
 from common.plan import open_faces
-from common.runtime import choose_device, set_threads
+from common.runtime import choose_device, process_group, rank, set_threads, world_size
 
 
 @click.group(cls=Commands)
@@ -36,13 +37,17 @@ def build(config: Config, root: Path, device: str, threads: int | None, check: b
     if check:
         return show_plan(plan_build(config, root))
     began = time.perf_counter()
-    source = open_faces(config, root)
-    where, number = choose_device(device), set_threads(threads, 1)
-    teacher = open_teacher(config, root, source, str(where), number)
-    click.echo(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
-    path = build_cache(config, source, teacher, number)
-    click.echo(describe_cache(path))
-    click.echo(f"done in {time.perf_counter() - began:,.0f} s")
+    where = choose_device(device)
+    number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    with process_group(where):
+        source = open_faces(config, root)
+        teacher = open_teacher(config, root, source, str(where), number)
+        if rank() == 0:
+            name = teacher.describe()["name"]
+            click.echo(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
+        path = build_cache(config, source, teacher, number)
+        if rank() == 0:
+            click.echo(f"{describe_cache(path)}\ndone in {time.perf_counter() - began:,.0f} s")
 
 
 @main.command("teacher-info")

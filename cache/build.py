@@ -7,7 +7,7 @@ Running the same build again goes on where it stopped, and ends in the same byte
 import platform
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from common.errors import CacheError, ModelError
 from common.models import FaceModel
 from common.pixels import decoder_version
 from common.progress import progress
+from common.runtime import barrier, rank, world_size
 from common.sources import FaceSource
 from common.views import Views, pixel_digest
 
@@ -42,6 +43,9 @@ class Batch:
 def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
     """Build or finish the cache of an experiment; returns its folder.
 
+    With several ranks each takes its share of the unfinished units; the store's bytes do not depend on their number.
+    threads: of this rank; convolutions may round differently with another number, so it is part of the manifest.
+
     Raises CacheError when a cache in the same place was made from other inputs, ModelError when the teacher answers
     with numbers that are not finite.
     """
@@ -57,18 +61,23 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
         chunk_rows=config.cache.chunk_rows,
     )
     manifest = describe(source, teacher, views, config.cache.batch_size, threads)
-    if path.exists():
-        wanted = {**manifest, "layout": layout.__dict__}
-        store.refuse_difference(path, store.read_manifest(path), wanted, store.BINDS_BUILD)
-    else:
+    if rank() == 0 and not path.exists():
         store.create(path, layout, manifest, source.labels)
-    if store.read_manifest(path)["sealed"]:
+    barrier()
+    have = store.read_manifest(path)
+    store.refuse_difference(path, have, {**manifest, "layout": asdict(layout)}, store.BINDS_BUILD)
+    if have["sealed"]:
         return path
-    todo = _unfinished(path, layout)
-    done = layout.views * layout.samples - sum(unit.stop - unit.start for unit in todo)
-    with progress("teacher", layout.views * layout.samples, done, quiet=quiet) as advance:
-        _run_units(path, todo, source, views, teacher, config, advance)
-    seal(path)
+    mine = _unfinished(path, layout)[rank() :: world_size()]
+    barrier()  # every rank has listed the units before the first one is finished
+    total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()
+    done = max(0, total - sum(unit.stop - unit.start for unit in mine))
+    with progress("teacher", total, done, quiet=quiet or rank() > 0) as advance:
+        _run_units(path, mine, source, views, teacher, config, advance)
+    barrier()
+    if rank() == 0:
+        seal(path)
+    barrier()
     return path
 
 
