@@ -6,7 +6,8 @@
 
 IJB-C's size is 469,375 rows of 23,124 templates and 15,658,489 pairs, here of enrolment with probe templates as in
 the protocol (`--pairs any`: of any two templates). Each implementation runs in a process of its own, one after the
-other; seconds are those of the evaluation alone, memory is the peak of the whole process, embeddings included.
+other; seconds are those of the evaluation alone (in brackets the processor's, all threads: what to compare on a machine
+with other work), memory is the peak of the whole process, embeddings included.
 
 The plain implementations follow the protocols' descriptions step by step: template after template, all scores of
 the pairs in float64, a complete sorted similarity matrix, threshold after threshold.
@@ -191,10 +192,10 @@ def child(name: str, whose: str, scale: float, pairs: str) -> None:
         import torch  # noqa: F401
     embeddings, meta = make(scale, pairs)
     made = peak_gib()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     rates = (plain if whose == "plain" else ours)(embeddings, meta)
-    seconds = time.perf_counter() - started
-    print(json.dumps({"rates": rates, "seconds": seconds, "gib": peak_gib(), "data_gib": made}))
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    print(json.dumps({"rates": rates, "seconds": seconds, "cpu": cpu, "gib": peak_gib(), "data_gib": made}))
 
 
 @click.command(help=__doc__)
@@ -217,8 +218,8 @@ def main(only: str | None, whose: str, scale: float, pairs: str, inner: tuple[st
             runs[side] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         ours, plain = runs["ours"], runs.get("plain")
         row = [WORK[name][0]]
-        row += [f"{plain['seconds']:.2f}", f"{plain['gib']:.2f}"] if plain else ["", ""]
-        row += [f"{ours['seconds']:.3f}", f"{ours['gib']:.2f}", f"{ours['data_gib']:.2f}"]
+        row += [f"{plain['seconds']:.2f} ({plain['cpu']:.2f})", f"{plain['gib']:.2f}"] if plain else ["", ""]
+        row += [f"{ours['seconds']:.3f} ({ours['cpu']:.3f})", f"{ours['gib']:.2f}", f"{ours['data_gib']:.2f}"]
         if plain:
             deviation = max(abs(a - b) for a, b in zip(ours["rates"], plain["rates"], strict=True))
             row += [f"{plain['seconds'] / ours['seconds']:.1f}", f"{deviation:.1e}"]

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from common.errors import DataError
+from evaluate.blocks import over_blocks
 
 # Rows pooled at once, whole templates: 256 x 512 float64 stay in a core's cache, and the product with the weights
 # (one row a template and pooling) wastes little on rows of other templates.
@@ -69,7 +70,9 @@ def pool_templates(
     ids, first = np.unique(templates[order], return_index=True)
     weight = _media_weights(templates[order], medias[order])
     pooled = np.empty((len(poolings), len(ids), embeddings.shape[1]))
-    for low, high in _template_blocks(first, rows):
+
+    def pool(templates_of_block: tuple[int, int]) -> None:
+        low, high = templates_of_block
         start, stop = first[low], first[high] if high < len(first) else rows
         chosen = order[start:stop]
         block = embeddings[chosen].astype(np.float64)
@@ -86,6 +89,8 @@ def pool_templates(
             scale = weight[start:stop] * (1.0 if pooling.norm else shrink) * (score if pooling.detection else 1.0)
             weights[number, template, np.arange(len(chosen))] = scale
         pooled[:, low:high] = (weights.reshape(-1, len(chosen)) @ block).reshape(len(poolings), high - low, -1)
+
+    over_blocks(pool, _template_blocks(first, rows))
     for sums in pooled:
         length = np.sqrt(np.einsum("td,td->t", sums, sums))
         sums /= np.where(length > 0, length, 1.0)[:, None]
