@@ -5,6 +5,8 @@ A network's file decides those names, because they are the key layout of the che
 
 from torch import nn
 
+from common.backbones.prelu import PReLU
+
 
 def conv_bn(
     inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
@@ -18,7 +20,7 @@ def conv_bn_prelu(
     inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> list[nn.Module]:
     """Convolution without bias, batch norm, one PReLU slope a channel."""
-    return [*conv_bn(inputs, outputs, kernel, stride, padding, groups), nn.PReLU(outputs)]
+    return [*conv_bn(inputs, outputs, kernel, stride, padding, groups), PReLU(outputs)]
 
 
 def residual_branch(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

@@ -6,6 +6,8 @@ Keys are those of CosFace_pytorch (`layer1.0.weight`, `layer3.4.prelu2.weight`, 
 
 from torch import Tensor, nn
 
+from common.backbones.prelu import PReLU
+
 UNITS = (1, 2, 4, 1)
 
 
@@ -15,9 +17,9 @@ class Unit(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.prelu1 = nn.PReLU(channels)
+        self.prelu1 = PReLU(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.prelu2 = nn.PReLU(channels)
+        self.prelu2 = PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.prelu2(self.conv2(self.prelu1(self.conv1(x))))
@@ -35,7 +37,7 @@ class Sphere20(nn.Module):
         super().__init__()
         inputs = 3
         for stage, (outputs, count) in enumerate(zip((64, 128, 256, 512), UNITS, strict=True), start=1):
-            halve = [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.PReLU(outputs)]
+            halve = [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), PReLU(outputs)]
             self.add_module(f"layer{stage}", nn.Sequential(*halve, *(Unit(outputs) for _ in range(count))))
             inputs = outputs
         self.fc = nn.Linear(512 * 7 * 6, embedding_size)
