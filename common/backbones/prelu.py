@@ -29,7 +29,7 @@ class _VectorPReLU(torch.autograd.Function):
         return F.prelu(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         above = torch.ops.aten.threshold_backward(grad, x, 0)
         below = grad - above
