@@ -56,7 +56,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (
         Stage("traits", 56, 1000, 3e-3),
         Stage("people", 56, 1500, 2e-3),
-        Stage("people", 112, 3300, 2e-3),
+        Stage("people", 112, 300, 1e-3),
     )
     batch_size: int = 64
     weight_decay: float = 0.01
