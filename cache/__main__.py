@@ -1,7 +1,11 @@
 """Stage one from the command line.
 
 python -m cache build --config configs/lfw.toml --data DATA
-python -m cache info  --config configs/lfw.toml
+torchrun --standalone --nproc_per_node=4 -m cache build --config configs/ms1mv2.toml
+python -m cache info         --config configs/lfw.toml
+python -m cache teacher-info --config configs/lfw.toml --data DATA
+python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
+python -m cache repair       --config configs/lfw.toml --data DATA
 """
 
 import os
@@ -13,7 +17,10 @@ import click
 from cache.build import build as build_cache
 from cache.info import describe_cache
 from cache.plan import plan_build
+from cache.reader import TeacherCache
+from cache.repair import drop_damaged
 from cache.teachers import describe_teacher, open_teacher
+from cache.verify import check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
@@ -36,18 +43,54 @@ def build(config: Config, root: Path, device: str, threads: int | None, check: b
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
         return show_plan(plan_build(config, root))
-    began = time.perf_counter()
+    _build(config, root, device, threads)
+
+
+def _build(config: Config, root: Path, device: str, threads: int | None) -> None:
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):
         source = open_faces(config, root)
         teacher = open_teacher(config, root, source, str(where), number)
+        began = time.perf_counter()
         if rank() == 0:
             name = teacher.describe()["name"]
             click.echo(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
-        path = build_cache(config, source, teacher, number)
+        build_cache(config, source, teacher, number)
         if rank() == 0:
-            click.echo(f"{describe_cache(path)}\ndone in {time.perf_counter() - began:,.0f} s")
+            click.echo(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
+
+
+@main.command()
+@experiment_options
+@machine_options
+@click.option("--replay", "pairs", type=click.IntRange(0), default=0, help="Render and embed so many faces again.")
+def verify(config: Config, root: Path, device: str, threads: int | None, pairs: int) -> None:
+    """Re-hash every file of a cache; with --replay, ask views and teacher again. Exit status 1 on any fault."""
+    faults = check_store(config.cache_dir)
+    if pairs and not faults:
+        source = open_faces(config, root)
+        assert config.teacher is not None
+        teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
+        again = replay(TeacherCache(config.cache_dir), source, teacher, pairs)
+        faults = again.faults()
+        if len(again.cosine):
+            click.echo(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
+    for fault in faults:
+        click.echo(f"FAULT: {fault}")
+    if faults:
+        raise SystemExit(1)
+    click.echo(f"{config.cache_dir}: as it was written")
+
+
+@main.command()
+@experiment_options
+@machine_options
+def repair(config: Config, root: Path, device: str, threads: int | None) -> None:
+    """Drop what is damaged in a cache and compute that again."""
+    dropped = drop_damaged(config.cache_dir, open_faces(config, root))
+    click.echo(f"{dropped} damaged or unfinished unit(s) to compute again")
+    _build(config, root, device, threads)
 
 
 @main.command("teacher-info")

@@ -22,7 +22,7 @@ UNIT_ARRAYS = ("embedding", "norm", "pixels")
 
 def record(path: Path, unit: Unit) -> None:
     """Write a unit down as finished; its shards must be in place."""
-    files = [_shard_file(name, unit) for name in UNIT_ARRAYS]
+    files = files_of(unit)
     for file in files:
         sync(path / file)
     write_json(path / "ledger" / f"{unit.name}.json", {file: entry(path / file) for file in files})
@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 def finished(path: Path, units: Iterable[Unit]) -> set[Unit]:
     """The units whose entries are there and whose files have the sizes written down."""
     entries = read(path)
-    return {unit for unit in units if all(_present(path, entries, _shard_file(n, unit)) for n in UNIT_ARRAYS)}
+    return {unit for unit in units if all(_present(path, entries, name) for name in files_of(unit))}
 
 
 def gather(path: Path, entries: dict[str, dict[str, Any]]) -> None:
@@ -60,16 +60,30 @@ def gather(path: Path, entries: dict[str, dict[str, Any]]) -> None:
 
 def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
     """Re-hash every file of the ledger: one line per file that is missing or not as written."""
-    faults = []
-    for name, wanted in sorted(entries.items()):
-        file = path / name
-        if not file.exists():
-            faults.append(f"{file}: missing")
-        elif file.stat().st_size != wanted["bytes"]:
-            faults.append(f"{file}: {file.stat().st_size} bytes, {wanted['bytes']} were written")
-        elif sha256_of(file) != wanted["sha256"]:
-            faults.append(f"{file}: its bytes changed after it was written")
-    return faults
+    faults = (check_file(path, name, entry) for name, entry in sorted(entries.items()))
+    return [fault for fault in faults if fault is not None]
+
+
+def check_file(path: Path, name: str, wanted: dict[str, Any]) -> str | None:
+    """What is wrong with one file of the ledger; None when it is as it was written."""
+    file = path / name
+    if not file.exists():
+        return f"{file}: missing"
+    if file.stat().st_size != wanted["bytes"]:
+        return f"{file}: {file.stat().st_size} bytes, {wanted['bytes']} were written"
+    if sha256_of(file) != wanted["sha256"]:
+        return f"{file}: its bytes changed after it was written"
+    return None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 that binds a sealed manifest to its gathered ledger."""
+    return sha256_of(path / "ledger" / "zarr.json")
+
+
+def files_of(unit: Unit) -> list[str]:
+    """The shard files a unit writes, relative to the cache."""
+    return [_shard_file(name, unit) for name in UNIT_ARRAYS]
 
 
 def _present(path: Path, entries: dict[str, dict[str, Any]], name: str) -> bool:

@@ -77,7 +77,7 @@ def _map_shard(file: Path, address: int, chunks: int, chunk_bytes: int) -> None:
     try:
         handle = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
-        raise CacheError(f"{file}: missing shard: run `python -m cache verify`, then build again") from None
+        raise CacheError(f"{file}: missing shard: mend it with `python -m cache repair`") from None
     try:
         size = os.fstat(handle).st_size
         _check_index(file, handle, size, chunks, chunk_bytes)
@@ -95,7 +95,7 @@ def _check_index(file: Path, handle: int, size: int, chunks: int, chunk_bytes: i
     length = chunks * 16 + _CRC
     tail = os.pread(handle, length, max(size - length, 0))
     if len(tail) != length or int.from_bytes(tail[-_CRC:], "little") != google_crc32c.value(tail[:-_CRC]):
-        raise CacheError(f"{file}: truncated or damaged shard: run `python -m cache verify`, then build again")
+        raise CacheError(f"{file}: truncated or damaged shard: mend it with `python -m cache repair`")
     index = np.frombuffer(tail[:-_CRC], "<u8").reshape(chunks, 2)
     present = index[:, 0] != _NO_CHUNK
     written = int(present.sum())
@@ -103,4 +103,7 @@ def _check_index(file: Path, handle: int, size: int, chunks: int, chunk_bytes: i
     if not present[:written].all() or not np.array_equal(index[:written], regular):
         raise CacheError(f"{file}: its chunks are not in order; this shard was not written by `python -m cache build`")
     if size != written * chunk_bytes + length:
-        raise CacheError(f"{file}: {size} bytes instead of {written * chunk_bytes + length}: damaged shard")
+        raise CacheError(
+            f"{file}: {size} bytes instead of {written * chunk_bytes + length}: "
+            "damaged shard, mend it with `python -m cache repair`"
+        )

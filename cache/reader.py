@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cache import ledger
 from cache.mapping import RowWindow
-from cache.seal import ledger_digest
 from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
 from common.config import ModelConfig
 from common.errors import CacheError
@@ -34,7 +34,7 @@ class TeacherCache:
         sealed = self.manifest["sealed"]
         if not sealed:
             raise CacheError(f"{self.path}: the cache is not finished: run `make cache-teacher` again, it goes on")
-        if ledger_digest(self.path) != sealed["ledger"]:
+        if ledger.digest(self.path) != sealed["ledger"]:
             raise CacheError(f"{self.path}: the ledger is not the one that was sealed: run `python -m cache verify`")
         self._layout = layout_of(self.manifest)
         self._windows: dict[str, RowWindow] = {}

@@ -13,7 +13,6 @@ import numpy as np
 from cache import ledger
 from cache.store import Layout, layout_of, open_arrays, read_manifest, write_manifest
 from common.errors import CacheError
-from common.files import sha256_of
 
 SEALED_ARRAYS = ("confidence", "label", "center", "count")
 
@@ -40,13 +39,8 @@ def seal(path: Path) -> None:
             entries[file.relative_to(path).as_posix()] = ledger.entry(file)
     ledger.gather(path, entries)
     manifest = read_manifest(path)
-    manifest["sealed"] = {"ledger": ledger_digest(path), "files": len(entries)}
+    manifest["sealed"] = {"ledger": ledger.digest(path), "files": len(entries)}
     write_manifest(path, manifest)
-
-
-def ledger_digest(path: Path) -> str:
-    """SHA-256 that binds a sealed manifest to its ledger."""
-    return sha256_of(path / "ledger" / "zarr.json")
 
 
 def class_centers(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,4 +68,4 @@ def _require_every_unit(path: Path, layout: Layout) -> None:
         raise CacheError(f"{path}: {missing} of {len(units)} units are not finished: run `make cache-teacher` again")
     faults = ledger.check_files(path, ledger.read(path))
     if faults:
-        raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): remove them and run `make cache-teacher` again")
+        raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): mend it with `python -m cache repair`")
