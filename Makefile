@@ -85,7 +85,7 @@ lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 lock: ## Write requirements.lock anew from pyproject.toml's dependencies
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
