@@ -70,7 +70,8 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
     faults = check_store(config.cache_dir)
     if pairs and not faults:
         source = open_faces(config, root)
-        assert config.teacher is not None
+        if config.teacher is None:
+            raise ConfigError(f"{config.name} has no teacher to ask again: leave out --replay, or add teacher")
         teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
         again = replay(TeacherCache(config.cache_dir), source, teacher, pairs)
         faults = again.faults()
