@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from common.recipes import RECIPES
+
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -99,12 +101,14 @@ class StudentConfig(Section):
 class HeadConfig(Section):
     """Margin x class centres x geometry; the maths is in docs/method.md.
 
+    recipe: a published point of this grid by name (common/recipes.py); values given beside it override it.
     s, m: scale and margin. h, t_alpha: AdaFace's concentration and the rate of its norm statistics.
     alpha: how far a distilled centre keeps its place: `weighted` cos(f_s,f_t) * lam, `adaptive` cos(f_s,f_t),
     `fixed` the number in `momentum`. geometry_w, _k, _warmup (epochs): weight, sensitivity and warm-up of the geometry
     term. start: distilled centres begin as small random columns, or at the cache's class centres.
     """
 
+    recipe: str | None = None
     margin: Literal["none", "arcface", "cosface", "adaface"] = "adaface"
     centers: Literal["distilled", "frozen", "learned"] = "distilled"
     geometry: Literal["off", "live", "cached"] = "off"
@@ -120,6 +124,15 @@ class HeadConfig(Section):
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_below_values(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("recipe") is None:
+            return values
+        if values["recipe"] not in RECIPES:
+            raise ValueError(f"recipe {values['recipe']!r} is unknown; known are {', '.join(RECIPES)}")
+        return {**RECIPES[values["recipe"]], **values}
 
     @property
     def reads_teacher(self) -> bool:
@@ -200,6 +213,11 @@ class Config(Section):
     @classmethod
     def _teacher_in_one_line(cls, value: Any) -> Any:
         return {"weights": value} if isinstance(value, str) else value
+
+    @field_validator("head", mode="before")
+    @classmethod
+    def _head_in_one_line(cls, value: Any) -> Any:
+        return {"recipe": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> Self:

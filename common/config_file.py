@@ -19,6 +19,9 @@ from pydantic import BaseModel, ValidationError
 from common.config import Config
 from common.errors import ConfigError
 
+# Sections that may be one string, and the key it stands for.
+IN_ONE_LINE = {"teacher": "weights", "head": "recipe"}
+
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read and check an experiment file.
@@ -79,6 +82,9 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any]
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    for section, key in IN_ONE_LINE.items():
+        if isinstance(values.get(section), str):
+            values[section] = {key: values[section]}
     base = values.pop("extends", None)
     if base is None:
         return values, [path]
@@ -92,8 +98,13 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        # evaluate.sets and teacher are choices of their own: the nearer file's replaces, it does not mix.
-        mix = isinstance(old, dict) and isinstance(value, dict) and key not in ("sets", "teacher")
+        # evaluate.sets, teacher and a named recipe are choices of their own: the nearer file's replaces, it does not mix.
+        mix = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and key not in ("sets", "teacher")
+            and "recipe" not in value
+        )
         merged[key] = _merge(merged[key], value) if mix else value
     return merged
 
@@ -112,8 +123,8 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
 def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
     for key in keys[:-1]:
         inner = values.get(key)
-        if isinstance(inner, str) and key == "teacher":
-            inner = {"weights": inner}
+        if isinstance(inner, str) and key in IN_ONE_LINE:
+            inner = {IN_ONE_LINE[key]: inner}
         if inner is None:
             inner = {}
         if not isinstance(inner, dict):
