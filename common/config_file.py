@@ -98,14 +98,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        # evaluate.sets, teacher and a named recipe are choices of their own: the nearer file's replaces, it does not mix.
-        mix = (
-            isinstance(old, dict)
-            and isinstance(value, dict)
-            and key not in ("sets", "teacher")
-            and "recipe" not in value
-        )
-        merged[key] = _merge(merged[key], value) if mix else value
+        # Sets, a teacher and a named recipe are whole choices: the nearer file's replaces, it does not mix.
+        mix = isinstance(old, dict) and isinstance(value, dict) and "recipe" not in value
+        merged[key] = _merge(merged[key], value) if mix and key not in ("sets", "teacher") else value
     return merged
 
 
