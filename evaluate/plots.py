@@ -1,22 +1,15 @@
-"""Curves of error rates: ROC, DET, CMC. Every PNG is written with a CSV of the numbers behind it, same name.
+"""Curves of error rates: ROC, DET, CMC. Every PNG is written with a CSV of the numbers behind it, same name."""
 
-Matplotlib's object interface with the Agg canvas: no display is needed, and no global state is touched.
-"""
-
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from common.figures import COLOURS, new_figure, save_picture
 from evaluate.metrics import Roc
 
-# Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 # Points of a curve drawn and written; a protocol of millions of pairs has more turning points than pixels.
 _MOST_POINTS = 2000
@@ -93,30 +86,6 @@ def plot_cmc(ranks: Mapping[str, np.ndarray], png: Path, title: str, most: int =
     axes.set_ylabel("probes with their mate among the k best")
     axes.legend(loc="lower right", frameon=True)
     return save_picture(figure, png, ("model", "rank", "rate"), rows)
-
-
-def new_figure(title: str) -> tuple[Figure, Axes]:
-    """A figure with one set of axes, in this project's style."""
-    figure = Figure(figsize=(7.5, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=12)
-    axes.grid(True, which="major", color="0.85", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> list[Path]:
-    """Write the picture, and the numbers behind it as CSV beside it."""
-    png.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png, dpi=130)
-    numbers = png.with_suffix(".csv")
-    with numbers.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
-    return [png, numbers]
 
 
 def _far_axis(axes: Axes, curves: Mapping[str, Roc]) -> float:

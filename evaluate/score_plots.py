@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from common.figures import COLOURS, new_figure, save_picture
 from evaluate.metrics import Roc
-from evaluate.plots import COLOURS, new_figure, save_picture
 from evaluate.verification import VerificationResult
 
 _BINS = 80

@@ -1,0 +1,44 @@
+"""Pictures of numbers in one style. Every PNG is written with a CSV of the numbers behind it, same name.
+
+Matplotlib's object interface with the Agg canvas: no display is needed, and no global state is touched.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def new_figure(title: str) -> tuple[Figure, Axes]:
+    """A figure with one set of axes, in this project's style."""
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.grid(True, which="major", color="0.85", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> list[Path]:
+    """Write the picture, and the numbers behind it as CSV beside it."""
+    png.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png, dpi=130)
+    numbers = png.with_suffix(".csv")
+    write_csv(numbers, columns, rows)
+    return [png, numbers]
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """A table with a line of column names."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
