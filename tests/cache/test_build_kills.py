@@ -1,0 +1,131 @@
+"""kill -9 at random moments of a two-rank build, again and again: the same command always ends in the same bytes."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch.distributed as dist
+
+from cache.build import build
+from cache.verify import check_store
+from common.sources import open_source
+from tests.cache.test_build import tree
+from tests.tiny import TinyTeacher, experiment
+
+RANKS = 2
+LOADED = ["torch.distributed", "cache.build", "common.sources", "tests.cache.test_build_kills"]
+
+
+class SlowTeacher(TinyTeacher):
+    """Gives a kill time to arrive in the middle."""
+
+    def embed(self, faces: np.ndarray) -> np.ndarray:
+        time.sleep(0.01)
+        return super().embed(faces)
+
+
+def build_as_rank(rank: int, folder: str, meeting: str) -> None:
+    os.chdir(folder)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=RANKS)
+    build(experiment(), open_source("data/faces"), SlowTeacher(), threads=1, quiet=True)
+    dist.destroy_process_group()
+
+
+def start(folder: Path, number: int) -> list[BaseProcess]:
+    """Two ranks on the way; processes forked from one that has imported everything already."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    meeting = folder / f"meeting{number}"
+    ranks = [context.Process(target=build_as_rank, args=(rank, str(folder), str(meeting))) for rank in range(RANKS)]
+    for process in ranks:
+        process.start()
+    return ranks
+
+
+def kill(ranks: list[BaseProcess]) -> None:
+    for process in ranks:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+    for process in ranks:
+        process.join()
+
+
+def finish(ranks: list[BaseProcess]) -> None:
+    for process in ranks:
+        process.join(120)
+    assert [process.exitcode for process in ranks] == [0] * RANKS
+
+
+def kill_and_go_on(world: Path, rounds: int) -> int:
+    """Whether every round ended in the undisturbed bytes; returns how many kills found a half-built store."""
+    whole = tree(build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True))
+    shutil.rmtree("caches")
+    began = time.perf_counter()
+    finish(start(world, 0))
+    duration = time.perf_counter() - began
+    assert tree(Path("caches/tiny")) == whole
+    moments, halves = random.Random(1), 0
+    for number in range(1, rounds + 1):
+        shutil.rmtree("caches")
+        ranks = start(world, 2 * number)
+        time.sleep(moments.uniform(0, duration))
+        kill(ranks)
+        halves += Path("caches/tiny").exists() and bool(check_store(Path("caches/tiny")))
+        finish(start(world, 2 * number + 1))
+        assert tree(Path("caches/tiny")) == whole, f"round {number}"
+    return halves
+
+
+def test_a_killed_build_goes_on_to_the_same_bytes(world):
+    kill_and_go_on(world, rounds=2)
+
+
+@pytest.mark.slow
+def test_fifty_killed_builds_go_on_to_the_same_bytes(world):
+    assert kill_and_go_on(world, rounds=50) >= 10  # or the kills came too late to prove anything
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_build_by_name_and_the_next_one_finishes(world):
+    """Under torchrun, as users run it."""
+    whole = tree(build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True))
+    shutil.rmtree("caches")
+    script = world / "ranks.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "import torch.distributed as dist\n"
+        "from cache.build import build\n"
+        "from common.sources import open_source\n"
+        "from tests.tiny import TinyTeacher, experiment\n"
+        "dist.init_process_group('gloo')\n"
+        "class Dying(TinyTeacher):\n"
+        "    def embed(self, faces):\n"
+        "        if 'die' in sys.argv and dist.get_rank() == 1 and self.calls == 4:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().embed(faces)\n"
+        "build(experiment(), open_source('data/faces'), Dying(), threads=1, quiet=True)\n"
+        "dist.destroy_process_group()\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = str(Path(__file__).parents[2])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}", script]
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    died = subprocess.run([*torchrun, "die"], env=environment, capture_output=True, text=True, timeout=120)
+    assert died.returncode != 0
+    assert "SIGKILL" in died.stderr
+    assert "rank" in died.stderr
+    assert check_store(Path("caches/tiny"))
+    subprocess.run(torchrun, env=environment, check=True, timeout=120)
+    assert tree(Path("caches/tiny")) == whole
