@@ -50,7 +50,7 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     with numbers that are not finite.
     """
     path = config.cache_dir
-    views = Views(config.views.policy, config.views.seed, config.views.count)
+    views = Views.of(config.views)
     layout = Layout(
         views=views.count,
         samples=len(source),

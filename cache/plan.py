@@ -16,7 +16,7 @@ def plan_build(config: Config, root: Path) -> Plan:
     plan = Plan(f"stage one of {config.name}: teacher cache in {config.cache_dir}")
     samples, identities = plan_faces(plan, config, root)
     _plan_teacher(plan, config, root)
-    views = Views(config.views.policy, config.views.seed, config.views.count)
+    views = Views.of(config.views)
     plan.add("views", f"{views.count}, policy {views.policy}")
     if samples and identities:
         layout = Layout(

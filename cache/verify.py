@@ -81,7 +81,7 @@ def replay(cache: TeacherCache, source: FaceSource, teacher: FaceModel, pairs: i
     draw = words(seed, STREAM_REPLAY, np.arange(pairs), 0).astype(np.int64)
     samples, shown = draw[:, 0] % min(len(cache), len(source)), draw[:, 1] % cache.views
     described = cache.manifest["views"]
-    views = Views(described["policy"], described["seed"], described["count"])
+    views = Views.from_manifest(described)
     differ, cosines = [], []
     for start in range(0, pairs, BATCH):
         part = slice(start, start + BATCH)

@@ -14,6 +14,7 @@ from common.recipes import RECIPES
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -59,18 +60,65 @@ class ModelConfig(Section):
     compile: bool = False
 
 
-class ViewsConfig(Section):
-    """Which pictures of a face the teacher and the student see."""
+# Policies that have a number of views of their own; the others take as many as wanted.
+VIEWS_OF_POLICY = {"none": 1, "flip": 2}
+DEFAULT_VIEWS = 8
+# The operations of the `adaface` policies: the probability of each, and what has no effect without it.
+OPERATIONS = {
+    "crop_probability": ("crop_area", "crop_aspect"),
+    "photometric_probability": ("brightness", "contrast", "saturation"),
+    "low_resolution_probability": ("low_resolution_side",),
+}
 
-    policy: Literal["none", "flip"] = "flip"
+
+class ViewsConfig(Section):
+    """Which pictures of a face the teacher and the student see.
+
+    The operations of `adaface` are those of common/augment.py, with the recipe's values as defaults (Kim et al.,
+    AdaFace, CVPR 2022, supplement). Ranges are (least, greatest); brightness, contrast and saturation are the greatest
+    departure of their factor from 1.
+    """
+
+    policy: Literal["none", "flip", "adaface", "flip+adaface"] = "flip"
     seed: int = Field(0, ge=0, lt=2**63)
-    count: Positive | None = Field(None, description="views a sample; `none` has 1 and `flip` has 2")
+    count: Annotated[int, Field(gt=0, le=2**30)] | None = Field(
+        None, description="views a sample: `none` has 1 and `flip` has 2; the others as many as wanted, 8 unless said"
+    )
     order: Literal["random", "cycle"] = "random"
+    crop_probability: Fraction = 0.2
+    crop_area: tuple[PositiveFraction, PositiveFraction] = (0.2, 1.0)
+    crop_aspect: tuple[PositiveFraction, Annotated[float, Field(ge=1, le=100)]] = (3 / 4, 4 / 3)
+    photometric_probability: Fraction = 0.2
+    brightness: Fraction = 0.5
+    contrast: Fraction = 0.5
+    saturation: Fraction = 0.5
+    low_resolution_probability: Fraction = 0.2
+    low_resolution_side: tuple[PositiveFraction, PositiveFraction] = (0.2, 1.0)
 
     @property
     def number(self) -> int:
         """V, the number of views of a sample."""
-        return self.count or {"none": 1, "flip": 2}[self.policy]
+        return self.count or VIEWS_OF_POLICY.get(self.policy, DEFAULT_VIEWS)
+
+    @model_validator(mode="after")
+    def _every_option_counts(self) -> Self:
+        fixed = VIEWS_OF_POLICY.get(self.policy)
+        if fixed is not None:
+            if self.count not in (None, fixed):
+                raise ValueError(f"count = {self.count}: policy {self.policy!r} has exactly {fixed}")
+            for probability, ranges in OPERATIONS.items():
+                self._refuse_idle((probability, *ranges), f"with policy = {self.policy!r}")
+            return self
+        for probability, ranges in OPERATIONS.items():
+            if getattr(self, probability) == 0:
+                self._refuse_idle(ranges, f"with {probability} = 0")
+        if not any(getattr(self, probability) for probability in OPERATIONS):
+            raise ValueError("policy does nothing with all its probabilities at 0: take 'none' or 'flip'")
+        for name in ("crop_area", "low_resolution_side"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise ValueError(f"{name} is (least, greatest), not ({least}, {greatest})")
+        return self
 
 
 class CacheConfig(Section):

@@ -5,12 +5,13 @@ arrays of counters. Own code because a whole epoch's draws are made in one call,
 change with a library: caches and runs are pinned by them.
 """
 
+from typing import Any
+
 import numpy as np
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
+_LOW = 0xFFFFFFFF
 
 
 def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
@@ -19,12 +20,16 @@ def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     counters: (..., 4) unsigned 32-bit values; key: two 32-bit values. Returns uint32 (..., 4).
     """
     c0, c1, c2, c3 = (np.asarray(counters, np.uint64)[..., i] for i in range(4))
-    k0, k1 = key
+    return np.stack(_rounds(c0, c1, c2, c3, *key), axis=-1).astype(np.uint32)
+
+
+def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: int, k1: int) -> tuple[Any, Any, Any, Any]:
+    """Counters and words are uint64 arrays or Python's own integers: the arithmetic is the same."""
     for _ in range(10):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ np.uint64(k0), p1 & _LOW, (p0 >> _HALF) ^ c3 ^ np.uint64(k1), p0 & _LOW
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return c0, c1, c2, c3
 
 
 def words(seed: int, stream: int, major: np.ndarray | int, minor: np.ndarray | int) -> np.ndarray:
@@ -34,5 +39,10 @@ def words(seed: int, stream: int, major: np.ndarray | int, minor: np.ndarray | i
     major: up to 2**64, minor: up to 2**32; arrays broadcast.
     """
     major, minor = np.broadcast_arrays(np.asarray(major, np.uint64), np.asarray(minor, np.uint64))
-    counters = np.stack([major & _LOW, major >> _HALF, minor, np.full_like(major, stream)], axis=-1)
+    counters = np.stack([major & _LOW, major >> 32, minor, np.full_like(major, stream)], axis=-1)
     return philox(counters, (seed & 0xFFFFFFFF, seed >> 32))
+
+
+def four_words(seed: int, stream: int, major: int, minor: int) -> tuple[int, int, int, int]:
+    """`words` of a single position as Python integers: a 25th of the time, which NumPy would spend on calls."""
+    return _rounds(major & _LOW, major >> 32, minor, stream, seed & _LOW, seed >> 32)

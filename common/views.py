@@ -4,15 +4,19 @@
     views.render(rgb, sample=17, view=1)                 # the same bytes in any process, order, or year
     view_numbers(samples, epoch=3, seed=0, count=2)      # which view each sample shows in an epoch
 
-A view is a pure function of (policy, seed, sample, view) on decoded RGB pixels, before any network's own size,
+A view is a pure function of (policy, options, seed, sample, view) on decoded RGB pixels, before any network's own size,
 channel order or scale.
 """
 
 import zlib
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import numpy as np
+from pydantic import ValidationError
 
+from common.augment import augment
+from common.config import OPERATIONS, ViewsConfig
 from common.errors import ConfigError
 from common.philox import words
 
@@ -20,33 +24,56 @@ from common.philox import words
 STREAM_VIEW_CHOICE = 1
 STREAM_EPOCH_ORDER = 2
 
-POLICIES = {"none": 1, "flip": 2}
-
 
 class Views:
     """The V views of every sample under a policy.
 
     `none`: one view, the face as stored. `flip`: exactly two, 0 as stored and 1 mirrored; they cover all of the
-    reference recipe's augmentation, so nothing is lost by caching them.
+    reference recipe's augmentation, so nothing is lost by caching them. `adaface`: V draws of common/augment.py.
+    `flip+adaface`: the same, of the mirrored face in odd views, so that both directions are covered evenly.
     """
 
-    def __init__(self, policy: str, seed: int = 0, count: int | None = None) -> None:
-        """Raises ConfigError for an unknown policy or a count the policy does not have."""
-        if policy not in POLICIES:
-            raise ConfigError(f"views.policy = {policy!r}: known policies are {', '.join(POLICIES)}")
-        if count not in (None, POLICIES[policy]):
-            raise ConfigError(f"views.count = {count}: policy {policy!r} has exactly {POLICIES[policy]}")
-        self.policy, self.seed, self.count = policy, seed, POLICIES[policy]
+    def __init__(self, policy: str, seed: int = 0, count: int | None = None, **options: Any) -> None:
+        """options: those of [views] that say how `adaface` changes a face; the recipe's where not given.
+
+        Raises ConfigError for an unknown policy or option, or one without effect.
+        """
+        try:
+            self._config = ViewsConfig.model_validate({"policy": policy, "seed": seed, "count": count, **options})
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(('views', *map(str, problem['loc'])))}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors()
+            ]
+            raise ConfigError("; ".join(problems)) from None
+        self.policy, self.seed, self.count = policy, seed, self._config.number
+        self._mirrors = policy in ("flip", "flip+adaface")
+        self._augments = policy in ("adaface", "flip+adaface")
+
+    @classmethod
+    def of(cls, config: ViewsConfig) -> Self:
+        """The views of an experiment file."""
+        return cls(**config.model_dump(exclude={"order"}))
+
+    @classmethod
+    def from_manifest(cls, described: Mapping[str, Any]) -> Self:
+        """The views that `describe` described. Raises ConfigError for what this version cannot make."""
+        return cls(**described)
 
     def render(self, rgb: np.ndarray, sample: int, view: int) -> np.ndarray:
-        """uint8 (H,W,3) RGB of one view; the input is not changed."""
+        """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed, and may itself be the view."""
         if not 0 <= view < self.count:
             raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
-        return np.ascontiguousarray(rgb[:, ::-1]) if view == 1 else rgb
+        if self._mirrors and view % 2:
+            rgb = rgb[:, ::-1]
+        rgb = np.ascontiguousarray(rgb)
+        return augment(rgb, self._config, sample, view) if self._augments else rgb
 
     def describe(self) -> dict[str, Any]:
-        """What binds a cache to these views, for its manifest."""
-        return {"policy": self.policy, "seed": self.seed, "count": self.count}
+        """What binds a cache to these views, for its manifest: the arguments that make them again."""
+        changes = {name for probability, ranges in OPERATIONS.items() for name in (probability, *ranges)}
+        options = self._config.model_dump(mode="json", include=changes) if self._augments else {}
+        return {"policy": self.policy, "seed": self.seed, "count": self.count, **options}
 
 
 def pixel_digest(rgb: np.ndarray) -> int:

@@ -45,7 +45,7 @@ def _plan_cache(plan: Plan, config: Config, root: Path) -> None:
         if source is None:
             TeacherCache(config.cache_dir)
         else:
-            views = Views(config.views.policy, config.views.seed, config.views.count)
+            views = Views.of(config.views)
             open_cache(config, root, source, views)
         plan.add("cache", f"{config.cache_dir}, sealed")
     except UserError as error:

@@ -44,7 +44,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     another configuration, UserError when the loss stops being finite.
     """
     source = open_faces(config, root)
-    views = Views(config.views.policy, config.views.seed, config.views.count)
+    views = Views.of(config.views)
     cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
     claim(config.run_dir, config)
     trainer = _new_trainer(config, source, cache, device)
