@@ -122,10 +122,15 @@ class ViewsConfig(Section):
 
 
 class CacheConfig(Section):
-    """Where the teacher cache lies and how it is cut."""
+    """Where the teacher cache lies, how it is cut, and what a sample's teacher confidence is.
+
+    confidence: cosine with the class centre, or with the centre of the class without the sample itself.
+    """
 
     path: str | None = None
-    dtype: Literal["float32", "float16"] = "float16"
+    dtype: Literal["float32", "float16", "int8"] = "float16"
+    confidence: Literal["center", "leave_one_out"] = "center"
+    on_bad_image: Literal["fail", "skip"] = "fail"
     shard_rows: Positive = 16384
     chunk_rows: Positive = 1024
     batch_size: Positive = 64
@@ -205,7 +210,11 @@ class HeadConfig(Section):
 
 
 class TrainConfig(Section):
-    """Stage two's optimiser, schedule and pace. batch_size is that of one rank."""
+    """Stage two's optimiser, schedule and pace. batch_size is that of one rank.
+
+    accumulate: micro-batches a rank's batch is cut into; the head still sees all of it. ema: decay of the averaged
+    weights that are exported, 0 for none. verify: compare the pixels of this many faces with what the teacher saw.
+    """
 
     epochs: Positive = 26
     batch_size: Positive = 384
@@ -216,30 +225,63 @@ class TrainConfig(Section):
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     gradient_norm: Annotated[float, Field(gt=0)] = 5.0
-    schedule: Literal["step", "onecycle"] = "step"
+    accumulate: Positive = 1
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    sync_batchnorm: bool = False
+    schedule: Literal["step", "cosine", "polynomial", "onecycle"] = "step"
     milestones: tuple[Positive, ...] = (8, 14, 20, 25)
+    power: Annotated[float, Field(gt=0)] = 2.0
     warmup_epochs: Annotated[int, Field(ge=0)] = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
     workers: Annotated[int, Field(ge=0)] = 2
     seed: int = Field(0, ge=0, lt=2**63)
     log_every: Positive = 50
     keep_checkpoints: Positive = 2
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="a log line this long after the last checkpoint writes the next; epoch ends always do"
+    )
+    evaluate_every: Annotated[int, Field(ge=0)] = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
+    best_by: str | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
+    verify: Literal["off", "sample", "all"] = "sample"
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:
+        with_schedule = f"with schedule = {self.schedule!r}"
         if self.schedule == "onecycle":
-            self._refuse_idle(("milestones", "warmup_epochs"), "with schedule = 'onecycle'")
+            self._refuse_idle(("warmup_epochs",), with_schedule)
+        if self.schedule != "step":
+            self._refuse_idle(("milestones",), with_schedule)
+        if self.schedule != "polynomial":
+            self._refuse_idle(("power",), with_schedule)
+        if not self.evaluate_every:
+            self._refuse_idle(("best_by",), "with evaluate_every = 0")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate ({self.accumulate}) must divide batch_size ({self.batch_size})")
         return self
 
 
-class EvaluateConfig(Section):
-    """Verification sets by name, and how faces are embedded."""
+class MeasureConfig(Section):
+    """How evaluation embeds faces, and which rates it reads off their scores; every `evaluate` command has these.
 
-    sets: dict[str, str] = {}
+    precision, compile: of the forward pass of students and of weights named on a command line; a teacher keeps its
+    section's. far, ranks: other operating points than the protocol's own, all protocols alike.
+    """
+
     batch_size: Positive = 64
     flip: bool = True
+    workers: Positive = 2
+    precision: Precision = "float32"
+    compile: bool = False
+    far: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    ranks: tuple[Positive, ...] = ()
+
+
+class EvaluateConfig(MeasureConfig):
+    """Verification sets by name, and how they are measured."""
+
+    sets: dict[str, str] = {}
     teacher: bool = True
     origin: str | None = Field(None, description="where to get the sets, said when one is missing")
 
@@ -271,6 +313,17 @@ class Config(Section):
     def _teacher_where_needed(self) -> Self:
         if self.head.reads_teacher and self.teacher is None:
             raise ValueError("head reads a teacher, but there is none: add teacher, or set head.centers = 'learned'")
+        return self
+
+    @model_validator(mode="after")
+    def _every_option_counts(self) -> Self:
+        train, sets = self.train, self.evaluate.sets
+        if not self.head.reads_teacher and train.verify != "sample":
+            raise ValueError("train.verify has no effect where the head reads no teacher: remove it")
+        if train.evaluate_every and not sets:
+            raise ValueError("train.evaluate_every needs evaluate.sets, and there are none")
+        if train.best_by is not None and train.best_by.partition(".")[0] not in sets:
+            raise ValueError(f"train.best_by = {train.best_by!r} names no set: write SET.METRIC, SET one of {[*sets]}")
         return self
 
     @property

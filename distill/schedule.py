@@ -1,8 +1,9 @@
 """Learning rates as pure functions of the step: nothing to save, nothing to restore.
 
 `step` is the reference recipe of AdaDistill's training script: a quadratic rise over the warm-up epochs, then a tenth
-at every milestone, each taking effect one epoch before its number. `onecycle` is Smith's 1cycle policy (Smith and
-Topin, Super-Convergence, 2018) with cosine slopes, as in torch.optim.lr_scheduler.OneCycleLR.
+at every milestone, each taking effect one epoch before its number. `cosine` (Loshchilov and Hutter, SGDR, 2017,
+without restarts) and `polynomial` fall to zero after a linear warm-up (Goyal et al., 2017). `onecycle` is Smith's
+1cycle policy (Smith and Topin, Super-Convergence, 2018) with cosine slopes, as in torch.optim.lr_scheduler.OneCycleLR.
 """
 
 import math
@@ -21,9 +22,21 @@ def peak_rate(train: TrainConfig, ranks: int) -> float:
 
 def rate_factor(train: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """What the peak rate is multiplied by at a step counted from 0 over the whole run."""
-    if train.schedule == "onecycle":
-        return _onecycle(step, train.epochs * steps_per_epoch)
-    epoch = step / steps_per_epoch
+    total, warmup = train.epochs * steps_per_epoch, train.warmup_epochs * steps_per_epoch
+    match train.schedule:
+        case "onecycle":
+            return _onecycle(step, total)
+        case "step":
+            return _tenths(train, step / steps_per_epoch)
+        case "cosine" if step >= warmup:
+            return _cosine(1.0, 0.0, (step - warmup) / (total - warmup))
+        case "polynomial" if step >= warmup:
+            return (1 - (step - warmup) / (total - warmup)) ** train.power
+        case _:
+            return (step + 1) / warmup
+
+
+def _tenths(train: TrainConfig, epoch: float) -> float:
     if epoch < train.warmup_epochs:
         return ((epoch + 1) / (train.warmup_epochs + 1)) ** 2
     return 0.1 ** sum(epoch >= milestone - 1 for milestone in train.milestones)

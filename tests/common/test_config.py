@@ -40,6 +40,9 @@ def test_recipes_load_and_their_resolved_text_reads_back_equal(recipe, write):
         ("[cache]\nshard_rows = 100\nchunk_rows = 64\n", 6, r"shard_rows \(100\) must be a multiple"),
         ("[haed]\n", 5, "haed: unknown key; did you mean head?"),
         ("[train]\nschedule = 'onecycle'\nwarmup_epochs = 3\n", 7, "warmup_epochs has no effect"),
+        ("[train]\nschedule = 'cosine'\nmilestones = [3]\n", 7, "milestones has no effect"),
+        ("[train]\npower = 3.0\n", 6, "power has no effect with schedule = 'step'"),
+        ("[train]\nbatch_size = 10\naccumulate = 4\n", 7, r"accumulate \(4\) must divide batch_size \(10\)"),
     ],
 )
 def test_what_is_wrong_is_reported_with_its_line(write, text, line, match):
@@ -87,6 +90,22 @@ def test_a_file_that_extends_itself_is_refused(write):
 def test_a_head_that_reads_a_teacher_needs_one(write):
     with pytest.raises(ConfigError, match="head reads a teacher, but there is none"):
         load_config(write('name = "a"\n[faces]\npath = "faces"\n'))
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("[train]\nevaluate_every = 1\n", "train.evaluate_every needs evaluate.sets"),
+        ("[head]\ncenters = 'learned'\n[train]\nverify = 'all'\n", "train.verify has no effect"),
+        (
+            "[train]\nevaluate_every = 1\nbest_by = 'cfp.accuracy'\n[evaluate.sets]\nlfw = 'lfw.bin'\n",
+            r"best_by = 'cfp.accuracy' names no set: write SET.METRIC, SET one of \['lfw'\]",
+        ),
+    ],
+)
+def test_training_options_without_effect_are_refused(write, text, match):
+    with pytest.raises(ConfigError, match=match):
+        load_config(write(BASE + text))
 
 
 def test_the_default_recipe_is_the_published_one():

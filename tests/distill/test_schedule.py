@@ -28,6 +28,20 @@ def test_onecycle_equals_torchs():
             theirs.step()
 
 
+@pytest.mark.parametrize("power", [None, 1.0, 3.0])
+def test_cosine_and_polynomial_equal_torchs_after_a_linear_warm_up(power):
+    options = {"schedule": "cosine"} if power is None else {"schedule": "polynomial", "power": power}
+    train, steps = TrainConfig(epochs=5, warmup_epochs=1, **options), 20
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    lr = torch.optim.lr_scheduler
+    theirs = lr.CosineAnnealingLR(optimiser, 80) if power is None else lr.PolynomialLR(optimiser, 80, power)
+    assert [rate_factor(train, step, steps) for step in range(20)] == [(step + 1) / 20 for step in range(20)]
+    for step in range(20, 100):
+        assert rate_factor(train, step, steps) == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
+        optimiser.step()
+        theirs.step()
+
+
 def test_rate_scales_with_the_global_batch_unless_it_is_taken_as_it_is():
     assert peak_rate(TrainConfig(batch_size=384), 4) == pytest.approx(0.1 * 384 * 4 / 512)
     assert peak_rate(TrainConfig(batch_size=384, lr_batch=0), 4) == 0.1
