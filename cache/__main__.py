@@ -6,6 +6,7 @@ python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
 python -m cache repair       --config configs/lfw.toml --data DATA
+python -m cache audit        --config configs/lfw.toml --data DATA --out audits/lfw
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import click
 
 from cache.build import build as build_cache
+from cache.finished import COMMANDS
 from cache.info import describe_cache
 from cache.plan import plan_build
 from cache.reader import TeacherCache
@@ -116,6 +118,10 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
 def info(config: Config, root: Path) -> None:
     """Print what a cache holds and what it was made from."""
     click.echo(describe_cache(config.cache_dir))
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

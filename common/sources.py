@@ -8,8 +8,10 @@ Sources may be pickled, forked and used by threads; a pickle holds labels and fi
 """
 
 import hashlib
+import json
 import os
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from common.pixels import decode_rgb
 from common.recordio import Records
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+NAMES = "identities.json"  # beside a RecordIO file: a JSON list of the identities' names, in order
 PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
 
 
@@ -51,6 +54,25 @@ class FaceSource(ABC):
     @abstractmethod
     def name(self, sample: int) -> str:
         """What a person calls this sample: path and key, or the path of its file."""
+
+    @cached_property
+    def people(self) -> list[str]:
+        """What a person calls each identity: the C names of `identities.json` beside the faces, or "identity 17".
+
+        Raises DataError where that file is there and is not a list of C names.
+        """
+        file = self.path / NAMES
+        try:
+            names = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return [f"identity {label}" for label in range(self.num_classes)]
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{file}: cannot be read as JSON ({error}): mend or remove it") from None
+        whole = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not whole or len(names) != self.num_classes:
+            found = f"{len(names)} names" if whole else "something else"
+            raise DataError(f"{file}: {found}, expected a list of {self.num_classes} names: mend or remove it")
+        return names
 
     def rgb(self, sample: int) -> np.ndarray:
         """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
@@ -161,6 +183,11 @@ class FolderSource(FaceSource):
             )
         super().__init__(path, np.array(identities))
         self._names = names
+
+    @cached_property
+    def people(self) -> list[str]:
+        """The names of the identity folders that have pictures."""
+        return list(dict.fromkeys(name.split("/")[0] for name in self._names))
 
     def jpeg(self, sample: int) -> bytes:
         try:
