@@ -5,9 +5,9 @@ Running the same build again goes on where it stopped, and ends in the same byte
 """
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,19 @@ from typing import Any
 import numpy as np
 
 from cache import ledger, store
+from cache.layout import Layout, Unit
+from cache.render import Batch, rendered
 from cache.seal import seal
-from cache.store import Layout, Unit
+from cache.shards import naming_a_full_disk
+from cache.storage import to_stored
 from common.config import Config
-from common.errors import CacheError, ModelError
+from common.errors import DataError, ModelError
 from common.models import FaceModel
 from common.pixels import decoder_version
 from common.progress import progress
 from common.runtime import barrier, rank, world_size
 from common.sources import FaceSource
-from common.views import Views, pixel_digest
-
-BATCHES_AHEAD = 2
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rendered faces of rows [start, stop) of one unit: uint8 (B,H,W,3) RGB, and their CRC-32 digests (B,)."""
-
-    unit: Unit
-    start: int
-    stop: int
-    faces: np.ndarray
-    pixels: np.ndarray
+from common.views import Views
 
 
 def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
@@ -46,11 +36,45 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     With several ranks each takes its share of the unfinished units; the store's bytes do not depend on their number.
     threads: of this rank; convolutions may round differently with another number, so it is part of the manifest.
 
-    Raises CacheError when a cache in the same place was made from other inputs, ModelError when the teacher answers
-    with numbers that are not finite.
+    Raises CacheError when a cache in the same place was made from other inputs or the disk is full, ModelError when
+    the teacher answers with numbers that are not finite, DataError for a picture that does not decode (unless
+    cache.on_bad_image = "skip").
     """
     path = config.cache_dir
     views = Views.of(config.views)
+    layout, manifest = describe(config, source, teacher, views, threads)
+    if rank() == 0 and not path.exists():
+        with naming_a_full_disk(path):
+            store.create(path, layout, manifest, source.labels)
+    barrier()
+    have = store.read_manifest(path)
+    store.refuse_difference(path, have, manifest, store.BINDS_BUILD)
+    skipped = ledger.read_skipped(path)
+    if skipped and config.cache.on_bad_image == "fail":
+        raise DataError(
+            f"{path}: {len(skipped)} pictures were left out, such as {next(iter(skipped.values()))}: set "
+            'cache.on_bad_image = "skip", or mend them and build in another cache.path'
+        )
+    if have["sealed"]:
+        return path
+    mine = _unfinished(path, layout)[rank() :: world_size()]
+    barrier()  # every rank has listed the units before the first one is finished
+    total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()
+    done = max(0, total - sum(unit.stop - unit.start for unit in mine))
+    with progress("teacher", total, done, quiet=quiet or rank() > 0) as advance:
+        _run_units(path, layout, mine, source, views, teacher, config, advance)
+    barrier()
+    if rank() == 0:
+        with naming_a_full_disk(path):
+            seal(path)
+    barrier()
+    return path
+
+
+def describe(
+    config: Config, source: FaceSource, teacher: FaceModel, views: Views, threads: int
+) -> tuple[Layout, dict[str, Any]]:
+    """How a cache is cut, and what it is made from: everything that decides its bytes."""
     layout = Layout(
         views=views.count,
         samples=len(source),
@@ -60,48 +84,27 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
         shard_rows=config.cache.shard_rows,
         chunk_rows=config.cache.chunk_rows,
     )
-    manifest = describe(source, teacher, views, config.cache.batch_size, threads)
-    if rank() == 0 and not path.exists():
-        store.create(path, layout, manifest, source.labels)
-    barrier()
-    have = store.read_manifest(path)
-    store.refuse_difference(path, have, {**manifest, "layout": asdict(layout)}, store.BINDS_BUILD)
-    if have["sealed"]:
-        return path
-    mine = _unfinished(path, layout)[rank() :: world_size()]
-    barrier()  # every rank has listed the units before the first one is finished
-    total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()
-    done = max(0, total - sum(unit.stop - unit.start for unit in mine))
-    with progress("teacher", total, done, quiet=quiet or rank() > 0) as advance:
-        _run_units(path, mine, source, views, teacher, config, advance)
-    barrier()
-    if rank() == 0:
-        seal(path)
-    barrier()
-    return path
-
-
-def describe(source: FaceSource, teacher: FaceModel, views: Views, batch: int, threads: int) -> dict[str, Any]:
-    """What a cache is made from: everything that decides its bytes."""
-    return {
+    return layout, {
         "format": store.FORMAT,
         "teacher": teacher.describe(),
         "faces": store.describe_faces(source),
         "views": views.describe(),
+        "confidence": config.cache.confidence,
         "decoder": decoder_version(),
         "libraries": {name: version(name) for name in ("numpy", "torch", "onnxruntime", "zarr")},
-        "runtime": {"machine": platform.machine(), "threads": threads, "batch_size": batch},
+        "runtime": {"machine": platform.machine(), "threads": threads, "batch_size": config.cache.batch_size},
+        "layout": asdict(layout),
     }
 
 
 def _unfinished(path: Path, layout: Layout) -> list[Unit]:
-    units = list(layout.units())
-    finished = ledger.finished(path, units)
-    return [unit for unit in units if unit not in finished]
+    finished = ledger.finished(path, layout)
+    return [unit for unit in layout.units() if unit not in finished]
 
 
 def _run_units(
     path: Path,
+    layout: Layout,
     units: list[Unit],
     source: FaceSource,
     views: Views,
@@ -109,62 +112,45 @@ def _run_units(
     config: Config,
     advance: Callable[[int], None],
 ) -> None:
-    arrays = store.open_arrays(path, writable=True)
-    shard: dict[str, list[np.ndarray]] = {"embedding": [], "norm": [], "pixels": []}
-    for batch in _rendered(units, source, views, config.cache.batch_size, config.cache.workers):
-        raw = teacher.embed(batch.faces)
-        norm = np.linalg.norm(raw, axis=1)
-        if not np.isfinite(norm).all() or not norm.all():
-            bad = batch.start + int(np.flatnonzero(~np.isfinite(norm) | (norm == 0))[0])
+    """Decoding runs ahead of the teacher, writing and hashing behind it."""
+    cache = config.cache
+    parts: list[dict[str, np.ndarray]] = []
+    skipped: dict[int, str] = {}
+    with ThreadPoolExecutor(1) as writer:
+        writing: Future[None] | None = None
+        for batch in rendered(units, source, views, cache.batch_size, cache.workers, cache.on_bad_image == "skip"):
+            parts.append(_rows(batch, teacher, source, layout))
+            skipped |= batch.skipped
+            advance(batch.stop - batch.start)
+            if batch.stop == batch.unit.stop:
+                if writing is not None:
+                    writing.result()
+                shard = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                writing = writer.submit(_write, path, layout, batch.unit, shard, skipped)
+                parts, skipped = [], {}
+        if writing is not None:
+            writing.result()
+
+
+def _rows(batch: Batch, teacher: FaceModel, source: FaceSource, layout: Layout) -> dict[str, np.ndarray]:
+    """The rows of a batch in every array, as they are stored; NaN without a picture."""
+    rows = np.full((batch.stop - batch.start, layout.dim), np.nan, np.float32)
+    norm = np.full(len(rows), np.nan, np.float32)
+    if batch.kept.any():
+        rows[batch.kept] = raw = teacher.embed(batch.faces)
+        norm[batch.kept] = lengths = np.linalg.norm(raw, axis=1)
+        if not np.isfinite(lengths).all() or not lengths.all():
+            bad = np.flatnonzero(batch.kept)[~np.isfinite(lengths) | (lengths == 0)][0]
             raise ModelError(
-                f"the teacher's embedding of {source.name(bad)} (view {batch.unit.view}) is zero or not finite: "
-                "check its precision and input settings with `python -m cache teacher-info`"
+                f"the teacher's embedding of {source.name(batch.start + int(bad))} (view {batch.unit.view}) is zero or "
+                "not finite: check its precision and input settings with `python -m cache teacher-info`"
             )
-        shard["embedding"].append((raw / norm[:, None]).astype(config.cache.dtype))
-        shard["norm"].append(norm.astype(np.float32))
-        shard["pixels"].append(batch.pixels)
-        advance(len(raw))
-        if batch.stop == batch.unit.stop:
-            _write(path, arrays, batch.unit, {name: np.concatenate(parts) for name, parts in shard.items()})
-            for parts in shard.values():
-                parts.clear()
+    stored = to_stored(rows / norm[:, None], layout.dtype)
+    return {**stored, "norm": norm, "pixels": batch.pixels, "picture": batch.picture}
 
 
-def _rendered(units: list[Unit], source: FaceSource, views: Views, batch_size: int, workers: int) -> Iterator[Batch]:
-    """Batches of all units in order, decoded a few ahead of the teacher. A batch never crosses a unit."""
-    spans = [
-        (unit, start, min(start + batch_size, unit.stop))
-        for unit in units
-        for start in range(unit.start, unit.stop, batch_size)
-    ]
-
-    def render(unit: Unit, start: int, stop: int) -> Batch:
-        faces = [views.render(source.rgb(i), i, unit.view) for i in range(start, stop)]
-        if len({face.shape for face in faces}) > 1:
-            odd = next(i for i, face in zip(range(start, stop), faces, strict=True) if face.shape != faces[0].shape)
-            raise CacheError(f"{source.name(odd)}: a face of another size than those before it: align all faces alike")
-        pixels = np.array([pixel_digest(face) for face in faces], np.uint32)
-        return Batch(unit, start, stop, np.stack(faces), pixels)
-
-    if workers == 0:
-        yield from (render(*span) for span in spans)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: list[Future[Batch]] = []
-        try:
-            for span in spans:
-                ahead.append(pool.submit(render, *span))
-                if len(ahead) > workers + BATCHES_AHEAD:
-                    yield ahead.pop(0).result()
-            while ahead:
-                yield ahead.pop(0).result()
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
-def _write(path: Path, arrays: dict[str, Any], unit: Unit, shard: dict[str, np.ndarray]) -> None:
-    """The whole shard of every array in one call each, then the ledger."""
-    for name, values in shard.items():
-        arrays[name][unit.view, unit.start : unit.stop] = values
-    ledger.record(path, unit)
+def _write(path: Path, layout: Layout, unit: Unit, shard: dict[str, np.ndarray], skipped: dict[int, str]) -> None:
+    """The whole shard of every array, then the ledger."""
+    for name in layout.unit_arrays(unit):
+        store.write_part(path, layout, name, unit.view, unit.shard, shard[name])
+    ledger.record(path, layout, unit, skipped)

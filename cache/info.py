@@ -27,13 +27,21 @@ def describe_cache(path: Path) -> str:
         lines["sealed"] = f"yes, {manifest['sealed']['files']:,} files"
         lines["confidence"] = _confidence(TeacherCache(path))
     else:
-        units = list(layout.units())
-        lines["sealed"] = f"no: {len(ledger.finished(path, units)):,} of {len(units):,} units finished"
+        total = sum(1 for _ in layout.units())
+        lines["sealed"] = f"no: {len(ledger.finished(path, layout)):,} of {total:,} units finished"
+    skipped = ledger.read_skipped(path)
+    if skipped:
+        lines["skipped"] = f"{len(skipped):,} pictures that do not decode, such as {next(iter(skipped.values()))}"
     return "\n".join([str(path), *(f"  {name:<11}{text}" for name, text in lines.items())])
 
 
 def _confidence(cache: TeacherCache) -> str:
     """Quantiles over an even choice of at most 100,000 samples, first view."""
     some = np.unique(np.linspace(0, len(cache) - 1, min(len(cache), 100_000)).astype(np.int64))
+    some = np.setdiff1d(some, cache.skipped)
+    if not len(some):
+        return "no picture decodes"
     low, middle, high = np.quantile(cache.confidence(some, 0), (0.05, 0.5, 0.95))
-    return f"cos(f_t, class centre): median {middle:.3f}, 5 % below {low:.3f}, 5 % above {high:.3f}"
+    centre = {"center": "class centre", "leave_one_out": "centre of the class without the face"}
+    what = centre[cache.manifest["confidence"]]
+    return f"cos(f_t, {what}): median {middle:.3f}, 5 % below {low:.3f}, 5 % above {high:.3f}"

@@ -7,25 +7,28 @@ into the attributes of the Zarr group `ledger`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import zarr
-
-from cache.store import Unit
+from cache.layout import Layout, Unit
+from cache.shards import naming_a_full_disk
+from cache.store import write_attributes
 from common.errors import CacheError
 from common.files import sha256_of, sync, write_json
 
-UNIT_ARRAYS = ("embedding", "norm", "pixels")
 
-
-def record(path: Path, unit: Unit) -> None:
-    """Write a unit down as finished; its shards must be in place."""
-    files = files_of(unit)
+def record(path: Path, layout: Layout, unit: Unit, skipped: Mapping[int, str]) -> None:
+    """Write a unit down as finished; its shards must be in place. skipped: sample -> why its picture is left out."""
+    files = layout.files_of(unit)
     for file in files:
         sync(path / file)
-    write_json(path / "ledger" / f"{unit.name}.json", {file: entry(path / file) for file in files})
+    finished = {
+        "files": {file: entry(path / file) for file in files},
+        "skipped": {str(sample): reason for sample, reason in skipped.items()},
+    }
+    with naming_a_full_disk(path / "ledger"):
+        write_json(path / "ledger" / f"{unit.name}.json", finished)
 
 
 def entry(file: Path) -> dict[str, Any]:
@@ -35,27 +38,41 @@ def entry(file: Path) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
     """All entries so far: relative file name -> {"bytes", "sha256"}."""
-    gathered = json.loads((path / "ledger" / "zarr.json").read_text(encoding="utf-8"))["attributes"].get("files", {})
-    entries = dict(gathered)
+    return {name: entry for part in _parts(path) for name, entry in part.get("files", {}).items()}
+
+
+def read_skipped(path: Path) -> dict[int, str]:
+    """Samples whose pictures were left out so far, ascending, and why."""
+    found = {int(sample): reason for part in _parts(path) for sample, reason in part.get("skipped", {}).items()}
+    return dict(sorted(found.items()))
+
+
+def _parts(path: Path) -> Iterator[dict[str, Any]]:
+    """What was gathered, then the file of every unit finished since."""
+    yield json.loads((path / "ledger" / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     for file in sorted((path / "ledger").glob("view*.json")):
         try:
-            entries.update(json.loads(file.read_text(encoding="utf-8")))
+            yield json.loads(file.read_text(encoding="utf-8"))
         except ValueError:
             raise CacheError(f"{file}: damaged ledger entry: remove it and run the build again") from None
-    return entries
 
 
-def finished(path: Path, units: Iterable[Unit]) -> set[Unit]:
+def finished(path: Path, layout: Layout) -> set[Unit]:
     """The units whose entries are there and whose files have the sizes written down."""
     entries = read(path)
-    return {unit for unit in units if all(_present(path, entries, name) for name in files_of(unit))}
+    return {unit for unit in layout.units() if all(_present(path, entries, name) for name in layout.files_of(unit))}
 
 
-def gather(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    """Keep all entries in the ledger group's attributes and drop the unit files."""
-    zarr.open_group(path / "ledger", mode="r+").attrs["files"] = dict(sorted(entries.items()))
-    for file in (path / "ledger").glob("view*.json"):
-        file.unlink()
+def gather(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mapping[int, str]) -> None:
+    """Keep all entries in the ledger group's attributes and drop the unit files, and what kills left of them."""
+    attributes = {
+        "files": dict(sorted(entries.items())),
+        "skipped": {str(sample): skipped[sample] for sample in sorted(skipped)},
+    }
+    write_attributes(path / "ledger", attributes)
+    for folder, pattern in ((path / "ledger", "view*.json"), (path / "ledger", ".*.tmp"), (path, ".*.tmp")):
+        for file in folder.glob(pattern):
+            file.unlink()
 
 
 def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
@@ -81,17 +98,6 @@ def digest(path: Path) -> str:
     return sha256_of(path / "ledger" / "zarr.json")
 
 
-def files_of(unit: Unit) -> list[str]:
-    """The shard files a unit writes, relative to the cache."""
-    return [_shard_file(name, unit) for name in UNIT_ARRAYS]
-
-
 def _present(path: Path, entries: dict[str, dict[str, Any]], name: str) -> bool:
     file = path / name
     return name in entries and file.exists() and file.stat().st_size == entries[name]["bytes"]
-
-
-def _shard_file(array: str, unit: Unit) -> str:
-    """Zarr's default chunk key of a unit's shard."""
-    tail = "/0" if array == "embedding" else ""
-    return f"{array}/c/{unit.view}/{unit.shard}{tail}"

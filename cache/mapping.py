@@ -17,10 +17,9 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from cache.shards import CRC_BYTES, INDEX_ENTRY_BYTES, NO_CHUNK
 from common.errors import CacheError
 
-_CRC = 4  # bytes of the CRC-32C behind every chunk and behind the shard's index
-_NO_CHUNK = 2**64 - 1
 _MAP_NORESERVE = 0x4000 if os.uname().sysname == "Linux" else 0x40
 _MAP_FIXED = 0x10
 _MAP_FAILED = ctypes.c_void_p(-1).value
@@ -42,8 +41,8 @@ class RowWindow:
         self._dtype, self._width = np.dtype(dtype), width
         self._shard_rows, self._chunk_rows = shard_rows, chunk_rows
         row_bytes = width * self._dtype.itemsize
-        chunk_bytes, chunks = chunk_rows * row_bytes + _CRC, shard_rows // chunk_rows
-        slot = -(-(chunks * (chunk_bytes + 16) + _CRC) // mmap.PAGESIZE) * mmap.PAGESIZE
+        chunk_bytes, chunks = chunk_rows * row_bytes + CRC_BYTES, shard_rows // chunk_rows
+        slot = -(-(chunks * (chunk_bytes + INDEX_ENTRY_BYTES) + CRC_BYTES) // mmap.PAGESIZE) * mmap.PAGESIZE
         base = _reserve(len(files) * slot)
         weakref.finalize(self, _libc.munmap, base, len(files) * slot)
         for number, file in enumerate(files):
@@ -92,12 +91,12 @@ def _check_index(file: Path, handle: int, size: int, chunks: int, chunk_bytes: i
 
     Chunks behind the last row of the array are not written; only they may be absent.
     """
-    length = chunks * 16 + _CRC
+    length = chunks * INDEX_ENTRY_BYTES + CRC_BYTES
     tail = os.pread(handle, length, max(size - length, 0))
-    if len(tail) != length or int.from_bytes(tail[-_CRC:], "little") != google_crc32c.value(tail[:-_CRC]):
+    if len(tail) != length or int.from_bytes(tail[-CRC_BYTES:], "little") != google_crc32c.value(tail[:-CRC_BYTES]):
         raise CacheError(f"{file}: truncated or damaged shard: mend it with `python -m cache repair`")
-    index = np.frombuffer(tail[:-_CRC], "<u8").reshape(chunks, 2)
-    present = index[:, 0] != _NO_CHUNK
+    index = np.frombuffer(tail[:-CRC_BYTES], "<u8").reshape(chunks, 2)
+    present = index[:, 0] != NO_CHUNK
     written = int(present.sum())
     regular = np.stack([np.arange(written) * chunk_bytes, np.full(written, chunk_bytes)], 1)
     if not present[:written].all() or not np.array_equal(index[:written], regular):

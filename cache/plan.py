@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from cache import ledger
-from cache.store import Layout, layout_of, read_manifest
+from cache.layout import Layout
+from cache.store import layout_of, read_manifest
 from common.config import Config
 from common.errors import UserError
 from common.plan import Plan, plan_faces, size_text
@@ -53,9 +54,10 @@ def _state(path: Path) -> str:
         return "not begun"
     try:
         manifest = read_manifest(path)
-        units = list(layout_of(manifest).units())
+        layout = layout_of(manifest)
         if manifest["sealed"]:
             return "finished and sealed"
-        return f"{len(ledger.finished(path, units)):,} of {len(units):,} units finished; a build goes on from there"
+        total = sum(1 for _ in layout.units())
+        return f"{len(ledger.finished(path, layout)):,} of {total:,} units finished; a build goes on from there"
     except UserError as error:
         return str(error)

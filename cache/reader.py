@@ -14,6 +14,7 @@ import numpy as np
 
 from cache import ledger
 from cache.mapping import RowWindow
+from cache.storage import from_stored
 from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
 from common.config import ModelConfig
 from common.errors import CacheError
@@ -75,18 +76,27 @@ class TeacherCache:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """int32 (C,), samples of every class."""
+        """int32 (C,), samples of every class, without those that were skipped."""
         return open_arrays(self.path)["count"][:]
+
+    @cached_property
+    def skipped(self) -> np.ndarray:
+        """int64, ascending: samples whose pictures do not decode. Their rows are NaN and no class counts them."""
+        return np.array(sorted(map(int, self.manifest["sealed"].get("skipped", {}))), np.int64)
 
     def gather(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Teacher embeddings f_t of (sample, view) pairs: float32 (B,D), rows of unit length up to storage rounding.
 
         samples: int (B,); views: int (B,) or one number. Raises IndexError for a sample or view that is not there.
         """
-        return self._take("embedding", samples, views).astype(np.float32, copy=False)
+        scale = self._take("scale", samples, views) if self._layout.dtype == "int8" else None
+        return from_stored(self._take("embedding", samples, views), scale)
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
-        """Teacher confidence, cos(f_t, the teacher's centre of the sample's class): float32 (B,)."""
+        """Teacher confidence, cos(f_t, the teacher's centre of the sample's class): float32 (B,).
+
+        The class centre, or that of the class without the sample: `cache.manifest["confidence"]`.
+        """
         return self._take("confidence", samples, views)
 
     def norm(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
@@ -96,6 +106,10 @@ class TeacherCache:
     def pixels(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """CRC-32 of the RGB bytes the teacher saw: uint32 (B,)."""
         return self._take("pixels", samples, views)
+
+    def picture(self, samples: np.ndarray) -> np.ndarray:
+        """CRC-32 of the encoded pictures: uint32 (B,)."""
+        return self._take("picture", samples, 0)
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Refuse to serve a student that would see other faces, other views, or other pixels.
@@ -127,18 +141,14 @@ class TeacherCache:
             raise IndexError(f"samples {samples.min()}..{samples.max()}: {self.path} has {len(self)}")
         if views.size and (views.min() < 0 or views.max() >= self.views):
             raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
-        return self._window(name).take(views * self._layout.shards, samples)
+        shards = 0 if self._layout.arrays[name].views is None else self._layout.shards
+        return self._window(name).take(views * shards, samples)
 
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:
             layout = self._layout
-            dtype, width, tail = {"embedding": (layout.dtype, layout.dim, "/0"), "pixels": ("uint32", 1, "")}.get(
-                name, ("float32", 1, "")
-            )
-            files = [
-                self.path / f"{name}/c/{view}/{shard}{tail}"
-                for view in range(layout.views)
-                for shard in range(layout.shards)
-            ]
-            self._windows[name] = RowWindow(files, dtype, width, layout.shard_rows, layout.chunk_rows)
+            array = layout.arrays[name]
+            views = range(array.views or 1)
+            files = [self.path / array.file(view, shard) for view in views for shard in range(layout.shards)]
+            self._windows[name] = RowWindow(files, array.dtype, array.width or 1, layout.shard_rows, layout.chunk_rows)
         return self._windows[name]

@@ -6,7 +6,7 @@ from typing import Any
 
 from cache import ledger
 from cache.seal import SEALED_ARRAYS
-from cache.store import layout_of, open_arrays, read_manifest, write_manifest
+from cache.store import layout_of, read_manifest, write_manifest, write_rows
 from common.sources import FaceSource
 
 
@@ -20,19 +20,22 @@ def drop_damaged(path: Path, source: FaceSource) -> int:
     layout = layout_of(manifest)
     entries = ledger.read(path)
     healthy = {name: entry for name, entry in entries.items() if ledger.check_file(path, name, entry) is None}
+    skipped = ledger.read_skipped(path)
     kept: dict[str, dict[str, Any]] = {}
+    still_skipped: dict[int, str] = {}
     dropped = 0
     for unit in layout.units():
-        files = ledger.files_of(unit)
+        files = layout.files_of(unit)
         if all(name in healthy for name in files):
             kept |= {name: healthy[name] for name in files}
+            still_skipped |= {i: reason for i, reason in skipped.items() if unit.start <= i < unit.stop}
         elif any(name in entries or (path / name).exists() for name in files):
             dropped += 1
             for name in files:
                 (path / name).unlink(missing_ok=True)
     for name in SEALED_ARRAYS:
-        shutil.rmtree(path / name / "c", ignore_errors=True)  # zarr reads a partial shard before it writes it
-    open_arrays(path, writable=True)["label"][:] = source.labels
+        shutil.rmtree(path / name / "c", ignore_errors=True)
+    write_rows(path, layout, "label", source.labels)
     write_manifest(path, {**manifest, "sealed": None})
-    ledger.gather(path, kept)
+    ledger.gather(path, kept, still_skipped)
     return dropped

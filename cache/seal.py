@@ -1,17 +1,19 @@
 """Sealing: what needs every row at once. Class centres, teacher confidences, the gathered ledger, the sealed manifest.
 
-A second pass over the stored (rounded) embeddings, one shard in memory at a time. Everything it writes follows from
-the finished units alone, so a kill in the middle is mended by sealing again.
+Two more passes over the stored (rounded) embeddings, one shard in memory at a time beside the sums of the classes.
+Everything it writes follows from the finished units alone, so a kill in the middle is mended by sealing again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cache import ledger
-from cache.store import Layout, layout_of, open_arrays, read_manifest, write_manifest
+from cache.layout import Layout
+from cache.storage import from_stored
+from cache.store import layout_of, open_arrays, read_manifest, write_manifest, write_part, write_rows
 from common.errors import CacheError
 
 SEALED_ARRAYS = ("confidence", "label", "center", "count")
@@ -22,50 +24,112 @@ def seal(path: Path) -> None:
 
     Raises CacheError naming the first files that are missing or whose bytes are not those written down.
     """
-    layout = layout_of(read_manifest(path))
-    _require_every_unit(path, layout)
-    arrays = open_arrays(path, writable=True)
+    manifest = read_manifest(path)
+    layout = layout_of(manifest)
+    entries = _entries_of_every_unit(path, layout)
+    skipped = ledger.read_skipped(path)
+    arrays = open_arrays(path)
     labels = arrays["label"][:]
-    centers, counts = class_centers(arrays, layout, labels)
-    arrays["center"][:] = centers
-    arrays["count"][:] = counts
-    for unit in layout.units():
-        rows = arrays["embedding"][unit.view, unit.start : unit.stop].astype(np.float32)
-        own = centers[labels[unit.start : unit.stop]]
-        arrays["confidence"][unit.view, unit.start : unit.stop] = np.einsum("nd,nd->n", rows, own)
-    entries = ledger.read(path)
+    kept = np.ones(layout.samples, bool)
+    kept[list(skipped)] = False
+    counts = np.bincount(labels[kept], minlength=layout.classes).astype(np.int32)
+    sums = class_sums(arrays, layout, labels, kept)
+    centers = unit_rows(sums)
+    write_rows(path, layout, "center", centers)
+    write_rows(path, layout, "count", counts)
+    if manifest["confidence"] == "leave_one_out":
+        del centers
+        confidences = leave_one_out(arrays, layout, labels, kept, sums, counts)
+    else:
+        del sums
+        confidences = center_confidences(arrays, layout, labels, kept, centers)
+    for view, shard, values in confidences:
+        write_part(path, layout, "confidence", view, shard, values)
     for name in SEALED_ARRAYS:
         for file in sorted(p for p in (path / name).rglob("*") if p.is_file() and p.name != "zarr.json"):
             entries[file.relative_to(path).as_posix()] = ledger.entry(file)
-    ledger.gather(path, entries)
-    manifest = read_manifest(path)
-    manifest["sealed"] = {"ledger": ledger.digest(path), "files": len(entries)}
-    write_manifest(path, manifest)
+    ledger.gather(path, entries, skipped)
+    sealed: dict[str, Any] = {"ledger": ledger.digest(path), "files": len(entries)}
+    if skipped:
+        sealed["skipped"] = {str(sample): reason for sample, reason in skipped.items()}
+    write_manifest(path, {**manifest, "sealed": sealed})
 
 
-def class_centers(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit mean of each class's embeddings over all views, and its number of samples.
+def class_sums(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Sum of each class's unit rows over all views: float64 (C,D), zeros for a class without kept samples.
 
-    Returns float32 (C,D) and int32 (C,); a class without samples has a zero centre. Sums are float64 in a fixed
-    order, so the result does not depend on who computed which unit.
+    labels int (N,), kept bool (N,). Added up in a fixed order, so that it does not matter who computed which unit.
     """
     sums = np.zeros((layout.classes, layout.dim))
     for unit in layout.units():
-        rows = arrays["embedding"][unit.view, unit.start : unit.stop].astype(np.float64)
-        own = labels[unit.start : unit.stop]
+        part = slice(unit.start, unit.stop)
+        own = labels[part][kept[part]]
+        if not len(own):
+            continue
+        rows = _rows(arrays, unit.view, part)[kept[part]]
         order = np.argsort(own, kind="stable")
         classes, first = np.unique(own[order], return_index=True)
-        sums[classes] += np.add.reduceat(rows[order], first, axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    centers = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
-    return centers.astype(np.float32), np.bincount(labels, minlength=layout.classes).astype(np.int32)
+        sums[classes] += np.add.reduceat(rows[order], first, axis=0, dtype=np.float64)
+    return sums
 
 
-def _require_every_unit(path: Path, layout: Layout) -> None:
-    units = list(layout.units())
-    missing = len(units) - len(ledger.finished(path, units))
+def unit_rows(sums: np.ndarray) -> np.ndarray:
+    """Rows of float64 (C,D) at unit length, float32; zeros stay zeros."""
+    lengths = np.sqrt(np.einsum("cd,cd->c", sums, sums))[:, None]
+    return np.divide(sums, lengths, out=np.zeros(sums.shape, np.float32), where=lengths > 0, casting="same_kind")
+
+
+def center_confidences(
+    arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, kept: np.ndarray, centers: np.ndarray
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(view, shard, float32 (n,)): cosine of each row with the centre of its class, NaN where nothing is kept."""
+    for unit in layout.units():
+        part = slice(unit.start, unit.stop)
+        cosines = np.einsum("nd,nd->n", _rows(arrays, unit.view, part), centers[labels[part]])
+        yield unit.view, unit.shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
+
+
+def leave_one_out(
+    arrays: Mapping[str, Any],
+    layout: Layout,
+    labels: np.ndarray,
+    kept: np.ndarray,
+    sums: np.ndarray,
+    counts: np.ndarray,
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(view, shard, float32 (n,)): cosine of each row with the mean of the class without any view of this sample.
+
+    A sample alone in its class keeps the class centre; where the others cancel out to nothing the cosine is 0.
+    """
+    for shard in range(layout.shards):
+        part = slice(shard * layout.shard_rows, min((shard + 1) * layout.shard_rows, layout.samples))
+        own = np.zeros((part.stop - part.start, layout.dim))
+        for view in range(layout.views):
+            own += _rows(arrays, view, part)
+        own[counts[labels[part]] == 1] = 0
+        others = np.subtract(sums[labels[part]], own, out=own)
+        lengths = np.sqrt(np.einsum("nd,nd->n", others, others))
+        for view in range(layout.views):
+            dots = np.einsum("nd,nd->n", _rows(arrays, view, part), others)
+            cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+            yield view, shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
+
+
+def _rows(arrays: Mapping[str, Any], view: int, part: slice) -> np.ndarray:
+    scale = arrays["scale"][view, part] if "scale" in arrays else None
+    return from_stored(arrays["embedding"][view, part], scale)
+
+
+def _entries_of_every_unit(path: Path, layout: Layout) -> dict[str, dict[str, Any]]:
+    """The ledger entries of all units, whose files are hashed again. What an earlier seal left behind is not among
+    them: it is written anew."""
+    total = sum(1 for _ in layout.units())
+    missing = total - len(ledger.finished(path, layout))
     if missing:
-        raise CacheError(f"{path}: {missing} of {len(units)} units are not finished: run `make cache-teacher` again")
-    faults = ledger.check_files(path, ledger.read(path))
+        raise CacheError(f"{path}: {missing} of {total} units are not finished: run `make cache-teacher` again")
+    entries = ledger.read(path)
+    wanted = {name: entries[name] for unit in layout.units() for name in layout.files_of(unit)}
+    faults = ledger.check_files(path, wanted)
     if faults:
         raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): mend it with `python -m cache repair`")
+    return wanted

@@ -1,7 +1,7 @@
-"""The teacher cache on disk: its arrays, its units of work, and the manifest that binds it to its inputs.
+"""The teacher cache on disk: its Zarr group and the manifest that binds it to its inputs.
 
 A cache is a Zarr v3 group (docs/cache-format.md). A unit of work is one view of one shard of rows; whoever computes
-a unit writes its whole shard of every array in one call, so no two writers ever meet in a file.
+a unit writes its whole shard of every array, so no two writers ever meet in a file.
 """
 
 import json
@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,60 +16,18 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
+from cache.layout import Layout
+from cache.shards import write_shard
 from common.errors import CacheError
+from common.files import write_json
 from common.sources import FaceSource
 
 FORMAT = 1
 MANIFEST = "teacher_cache"
 
 # What must agree before a build goes on in a store, and what a student must agree with.
-BINDS_BUILD = ("format", "teacher", "faces", "views", "decoder", "libraries", "runtime", "layout")
+BINDS_BUILD = ("format", "teacher", "faces", "views", "decoder", "libraries", "runtime", "layout", "confidence")
 BINDS_STUDENT = ("faces", "views", "decoder")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One view of one shard of rows [start, stop)."""
-
-    view: int
-    shard: int
-    start: int
-    stop: int
-
-    @property
-    def name(self) -> str:
-        return f"view{self.view}-shard{self.shard:05d}"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Sizes of a cache: V views, N samples, D embedding width, C classes, and how rows are cut."""
-
-    views: int
-    samples: int
-    dim: int
-    classes: int
-    dtype: str
-    shard_rows: int
-    chunk_rows: int
-
-    @property
-    def shards(self) -> int:
-        return -(-self.samples // self.shard_rows)
-
-    def units(self) -> Iterator[Unit]:
-        """All units in the order they are written down: view by view, shard by shard."""
-        for view in range(self.views):
-            for shard in range(self.shards):
-                start = shard * self.shard_rows
-                yield Unit(view, shard, start, min(start + self.shard_rows, self.samples))
-
-    @property
-    def bytes_on_disk(self) -> int:
-        """Bytes of a finished store, without metadata and checksums: what the disk must hold."""
-        row = self.dim * np.dtype(self.dtype).itemsize + 3 * 4
-        whole_shards = self.shards * self.shard_rows
-        return self.views * whole_shards * row + whole_shards * 4 + self.classes * (self.dim + 1) * 4
 
 
 def create(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.ndarray) -> None:
@@ -84,30 +41,34 @@ def create(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.n
     making = path.with_name(f".{path.name}.{os.getpid()}.creating")
     shutil.rmtree(making, ignore_errors=True)
     group = zarr.create_group(making)
-    _create_arrays(group, layout)
-    open_arrays(making, writable=True)["label"][:] = labels
+    for array in layout.arrays.values():
+        group.create_array(
+            array.name,
+            shape=array.shape,
+            dtype=array.dtype,
+            fill_value=array.fill,
+            chunks=array.blocks(layout.chunk_rows),
+            shards=array.blocks(layout.shard_rows),
+            compressors=[Crc32cCodec()],
+        )
+    write_rows(making, layout, "label", labels)
     group.create_group("ledger")
-    group.attrs[MANIFEST] = {**manifest, "layout": asdict(layout), "created": _now(), "sealed": None}
+    group.attrs[MANIFEST] = {**manifest, "created": _now(), "sealed": None}
     os.rename(making, path)
 
 
-def _create_arrays(group: zarr.Group, layout: Layout) -> None:
-    views, samples, dim = layout.views, layout.samples, layout.dim
-    shard, chunk = layout.shard_rows, layout.chunk_rows
-    nan = float("nan")
+def write_rows(path: Path, layout: Layout, name: str, values: np.ndarray) -> None:
+    """Write the whole of an array that all views share (label, center, count), shard by shard."""
+    array = layout.arrays[name]
+    for shard, start in enumerate(range(0, array.rows, layout.shard_rows)):
+        write_part(path, layout, name, 0, shard, values[start : start + layout.shard_rows])
 
-    def array(name: str, shape: tuple, dtype: str, fill: Any, chunks: tuple, shards: tuple) -> None:
-        group.create_array(
-            name, shape=shape, dtype=dtype, fill_value=fill, chunks=chunks, shards=shards, compressors=[Crc32cCodec()]
-        )
 
-    array("embedding", (views, samples, dim), layout.dtype, nan, (1, chunk, dim), (1, shard, dim))
-    array("norm", (views, samples), "float32", nan, (1, chunk), (1, shard))
-    array("confidence", (views, samples), "float32", nan, (1, chunk), (1, shard))
-    array("pixels", (views, samples), "uint32", 0, (1, chunk), (1, shard))
-    array("label", (samples,), "int32", -1, (chunk,), (shard,))
-    array("center", (layout.classes, dim), "float32", nan, (layout.classes, dim), (layout.classes, dim))
-    array("count", (layout.classes,), "int32", -1, (layout.classes,), (layout.classes,))
+def write_part(path: Path, layout: Layout, name: str, view: int, shard: int, values: np.ndarray) -> None:
+    """Write one shard of an array. Raises CacheError when the disk is full."""
+    array = layout.arrays[name]
+    rows = values.astype(array.dtype, copy=False)
+    write_shard(path / array.file(view, shard), rows, array.fill, layout.shard_rows, layout.chunk_rows)
 
 
 def _now() -> str:
@@ -136,7 +97,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest of an existing cache, atomically."""
-    zarr.open_group(path, mode="r+").attrs[MANIFEST] = dict(manifest)
+    write_attributes(path, {MANIFEST: dict(manifest)})
+
+
+def write_attributes(group: Path, attributes: Mapping[str, Any]) -> None:
+    """Replace the attributes of a Zarr group; after a power cut they are the old ones or the new ones."""
+    file = group / "zarr.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    write_json(file, {**metadata, "attributes": dict(attributes)})
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
@@ -154,9 +122,9 @@ def layout_of(manifest: Mapping[str, Any]) -> Layout:
     return Layout(**manifest["layout"])
 
 
-def open_arrays(path: Path, writable: bool = False) -> dict[str, Any]:
-    """The Zarr arrays of an existing cache by name."""
-    return dict(zarr.open_group(path, mode="r+" if writable else "r").arrays())
+def open_arrays(path: Path) -> dict[str, Any]:
+    """The Zarr arrays of an existing cache by name, to read."""
+    return dict(zarr.open_group(path, mode="r").arrays())
 
 
 def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:

@@ -71,8 +71,9 @@ def check_store(path: Path) -> list[str]:
                 0, f"{path}: the ledger lists {len(entries)} files, {manifest['sealed']['files']} were sealed"
             )
     else:
-        units = list(layout_of(manifest).units())
-        faults.append(f"{path}: not sealed, {len(ledger.finished(path, units))} of {len(units)} units finished")
+        layout = layout_of(manifest)
+        total = sum(1 for _ in layout.units())
+        faults.append(f"{path}: not sealed, {len(ledger.finished(path, layout))} of {total} units finished")
     return faults
 
 

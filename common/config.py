@@ -143,6 +143,12 @@ class CacheConfig(Section):
             raise ValueError(f"shard_rows ({self.shard_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
         return self
 
+    @model_validator(mode="after")
+    def _one_cache_needs_no_rule(self) -> Self:
+        if not self.also:
+            self._refuse_idle(("combine",), "without cache.also")
+        return self
+
 
 class StudentConfig(Section):
     """The network that is trained."""
@@ -159,6 +165,9 @@ class HeadConfig(Section):
     alpha: how far a distilled centre keeps its place: `weighted` cos(f_s,f_t) * lam, `adaptive` cos(f_s,f_t),
     `fixed` the number in `momentum`. geometry_w, _k, _warmup (epochs): weight, sensitivity and warm-up of the geometry
     term. start: distilled centres begin as small random columns, or at the cache's class centres.
+    precision: of the matrix products. logits_mib: logits of a step that take more are formed twice, block by block,
+    instead of kept. split_classes: every rank holds its part of the centres. sample_rate: part of the classes that
+    a step's softmax runs over (Partial FC).
     """
 
     recipe: str | None = None
@@ -177,6 +186,10 @@ class HeadConfig(Section):
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    logits_mib: Annotated[int, Field(ge=0)] = 1024
+    split_classes: bool = False
+    sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="before")
     @classmethod
@@ -313,6 +326,12 @@ class Config(Section):
     def _teacher_where_needed(self) -> Self:
         if self.head.reads_teacher and self.teacher is None:
             raise ValueError("head reads a teacher, but there is none: add teacher, or set head.centers = 'learned'")
+        return self
+
+    @model_validator(mode="after")
+    def _several_caches_where_read(self) -> Self:
+        if self.cache.also and not self.head.reads_teacher:
+            raise ValueError("cache.also has no effect with a head that reads no teacher: remove it")
         return self
 
     @model_validator(mode="after")

@@ -76,11 +76,22 @@ def test_a_finished_cache_is_left_alone(world):
 def test_a_kill_while_sealing_leaves_no_trace(world, monkeypatch):
     whole = tree(build_here())
     shutil.rmtree("caches")
-    for breaking in ("cache.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_centers"):
+    for breaking in ("cache.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_sums"):
         with monkeypatch.context() as patch:
             patch.setattr(breaking, lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
             with pytest.raises(KeyboardInterrupt):
                 build_here()
+    assert tree(build_here()) == whole
+
+
+def test_what_a_kill_left_of_a_small_file_is_gone_when_sealed(world):
+    whole = tree(build_here())
+    shutil.rmtree("caches")
+    with pytest.raises(KeyboardInterrupt):
+        build_here(TinyTeacher(fail_after=7))
+    for name in (".zarr.json.77.tmp", "ledger/.view0-shard00001.json.77.tmp", "norm/c/1/.2.writing"):
+        Path("caches/tiny", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("caches/tiny", name).write_text("half")
     assert tree(build_here()) == whole
 
 

@@ -1,0 +1,98 @@
+"""Rendered faces, batch by batch: source -> decode -> view, a few batches ahead of the teacher.
+
+A picture that does not decode ends the build, or is left out of it (`cache.on_bad_image`).
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from cache.layout import Unit
+from common.errors import CacheError, DataError
+from common.pixels import decode_rgb
+from common.sources import FaceSource
+from common.views import Views, pixel_digest
+
+BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows [start, stop) of one unit, B of them, K of which have a picture.
+
+    faces: uint8 (K,H,W,3) RGB, (0,) when K is 0. kept: bool (B,), which rows these are. pixels, picture: uint32 (B,),
+    CRC-32 of the rendered and of the encoded bytes, 0 where there are none. skipped: sample -> why it has no picture.
+    """
+
+    unit: Unit
+    start: int
+    stop: int
+    faces: np.ndarray
+    kept: np.ndarray
+    pixels: np.ndarray
+    picture: np.ndarray
+    skipped: dict[int, str]
+
+
+def rendered(
+    units: Sequence[Unit], source: FaceSource, views: Views, batch_size: int, workers: int, skip: bool
+) -> Iterator[Batch]:
+    """Batches of all units in order; a batch never crosses a unit. skip: leave out pictures that do not decode.
+
+    workers: threads that decode ahead, 0 for none. Raises DataError for a picture that does not decode (unless skip)
+    or a file that cannot be read, CacheError for a face of another size than those before it.
+    """
+    spans = [
+        (unit, start, min(start + batch_size, unit.stop))
+        for unit in units
+        for start in range(unit.start, unit.stop, batch_size)
+    ]
+
+    def render(unit: Unit, start: int, stop: int) -> Batch:
+        return render_batch(source, views, unit, start, stop, skip)
+
+    if workers == 0:
+        yield from (render(*span) for span in spans)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: list[Future[Batch]] = []
+        try:
+            for span in spans:
+                ahead.append(pool.submit(render, *span))
+                if len(ahead) > workers + BATCHES_AHEAD:
+                    yield ahead.pop(0).result()
+            while ahead:
+                yield ahead.pop(0).result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def render_batch(source: FaceSource, views: Views, unit: Unit, start: int, stop: int, skip: bool) -> Batch:
+    """Decode and render rows [start, stop) of a unit, see `rendered`."""
+    faces: dict[int, np.ndarray] = {}
+    picture = np.zeros(stop - start, np.uint32)
+    skipped: dict[int, str] = {}
+    for sample in range(start, stop):
+        try:
+            jpeg = source.jpeg(sample)
+            picture[sample - start] = zlib.crc32(jpeg)
+            faces[sample] = views.render(decode_rgb(jpeg, source.name(sample)), sample, unit.view)
+        except DataError as error:
+            # A file that cannot be read says nothing about the picture: the disk may be back tomorrow.
+            if not skip or isinstance(error.__cause__, OSError):
+                raise
+            skipped[sample] = str(error).replace(f"{source.path}/", "")
+    shapes = {face.shape for face in faces.values()}
+    if len(shapes) > 1:
+        first = next(iter(faces.values())).shape
+        odd = next(sample for sample, face in faces.items() if face.shape != first)
+        raise CacheError(f"{source.name(odd)}: a face of another size than those before it: align all faces alike")
+    kept = np.array([sample in faces for sample in range(start, stop)])
+    pixels = np.zeros(stop - start, np.uint32)
+    pixels[kept] = [pixel_digest(face) for face in faces.values()]
+    stacked = np.stack(list(faces.values())) if faces else np.empty(0, np.uint8)
+    return Batch(unit, start, stop, stacked, kept, pixels, picture, skipped)
