@@ -1,49 +1,77 @@
 """Class centres: moved towards the teacher (distilled), kept (frozen), or trained (learned).
 
-centers.weight        (C,D) raw centres
-centers.unit()        (C,D) unit centres, what logits are made of
+centers.weight          (C,D) raw centres; with split classes this rank's part of them
+centers.unit(which)     their directions, what logits are made of
+centers.state_dict()    always of all C centres: any number of ranks can load it
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distill.split import Split
+
 INIT_STD = 0.01
+_ROWS = 1 << 14  # centres drawn or normalised at a time
 
 
 class LearnedCenters(nn.Module):
     """Centres that are parameters of the optimiser, as in standalone ArcFace, CosFace and AdaFace."""
 
-    def __init__(self, classes: int, dim: int) -> None:
+    def __init__(self, split: Split, dim: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(classes, dim) * INIT_STD)
+        self.split = split
+        self.weight = nn.Parameter(_random(split, dim))
+        _exchange_whole(self)
 
-    def unit(self) -> Tensor:
-        return F.normalize(self.weight)
+    def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
+        """Directions (n,D) of centres by their number here; made anew, since every step moves them all."""
+        return F.normalize(self.weight.detach()[which])
+
+    def of_raw(self, which: slice | Tensor, of_unit: Tensor) -> Tensor:
+        """Gradient of raw centres (n,D) from that of their directions: its tangential part over their length."""
+        raw = self.weight.detach()[which]
+        norm = raw.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        unit = raw / norm
+        return of_unit.sub_(unit.mul_((unit * of_unit).sum(1, keepdim=True))).div_(norm)
 
 
 class KeptCenters(nn.Module):
-    """Centres without gradient or optimiser state; unit copies are kept and refreshed only where a centre moved."""
+    """Centres without gradient or optimiser state; directions are kept and made anew only where a centre moved."""
 
     weight: Tensor
 
-    def __init__(self, classes: int, dim: int) -> None:
+    def __init__(self, split: Split, dim: int, precision: str = "float32") -> None:
+        """precision: of the kept directions; `float32` keeps the centres' own."""
         super().__init__()
-        self.register_buffer("weight", torch.randn(classes, dim) * INIT_STD)
+        self.split = split
+        self.register_buffer("weight", _random(split, dim))
+        self._low = precision == "bfloat16"
         self._unit: Tensor | None = None
         self._normalised: tuple[int, int] | None = None
+        _exchange_whole(self)
 
-    def unit(self) -> Tensor:
+    def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
+        """Directions (n,D) of centres by their number here."""
         if self._unit is None or self._normalised != self._state():
-            self._unit = F.normalize(self.weight)
+            self._unit = torch.empty_like(self.weight, dtype=torch.bfloat16 if self._low else self.weight.dtype)
+            for rows, unit in zip(self.weight.split(_ROWS), self._unit.split(_ROWS), strict=True):
+                unit.copy_(F.normalize(rows))
             self._normalised = self._state()
-        return self._unit
+        return self._unit[which]
 
+    def of_raw(self, which: slice | Tensor, of_unit: Tensor) -> Tensor:
+        raise AssertionError("these centres have no gradient")
+
+    @torch.no_grad()
     def move(self, labels: Tensor, alpha: Tensor, unit_t: Tensor) -> None:
-        """`move_centers` on these, normalising again only the classes that moved."""
+        """`move_centers` on those held here, from all rows of the global batch; only what moved is normalised again."""
+        rows, places = self.split.locate(labels)
         unit = self.unit()
-        moved = move_centers(self.weight, labels, alpha, unit_t)
-        unit[moved] = F.normalize(self.weight[moved])
+        moved = move_centers(self.weight, places, alpha[rows], unit_t[rows])
+        unit[moved] = F.normalize(self.weight[moved]).to(unit.dtype)
         self._normalised = self._state()
 
     def _state(self) -> tuple[int, int]:
@@ -67,3 +95,30 @@ def move_centers(weight: Tensor, labels: Tensor, alpha: Tensor, unit_t: Tensor) 
     pull = share.T @ ((1 - alpha)[:, None] * unit_t)
     weight[classes] = keep[:, None] * weight[classes] + pull
     return classes
+
+
+def _random(split: Split, dim: int) -> Tensor:
+    """This part's rows of the centres that torch's generator gives, the same however the classes are split."""
+    weight = torch.empty(len(split), dim)
+    for start in range(0, split.classes, _ROWS):
+        rows = torch.randn(min(_ROWS, split.classes - start), dim).mul_(INIT_STD)
+        low, high = max(start, split.first), min(start + len(rows), split.first + len(split))
+        if low < high:
+            weight[low - split.first : high - split.first] = rows[low - start : high - start]
+    return weight
+
+
+def _exchange_whole(centers: LearnedCenters | KeptCenters) -> None:
+    """State dicts hold all centres: gathered on rank 0, so that every rank must ask for one; loading cuts parts out."""
+
+    def gather(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        state[f"{prefix}weight"] = centers.split.whole(state[f"{prefix}weight"])
+
+    def cut(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        weight = state.get(f"{prefix}weight")
+        if weight is not None and len(weight) == centers.split.classes:
+            state[f"{prefix}weight"] = centers.split.share(weight)
+
+    if centers.split.parts > 1:
+        centers.register_state_dict_post_hook(gather)
+        centers.register_load_state_dict_pre_hook(cut)

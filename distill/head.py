@@ -2,7 +2,7 @@
 
     head = build_head(config.head, num_classes, dim)
     out = head(f_s, f_t, labels, epoch)         # out.loss.backward(); out.stats
-    head.centers.weight                         # (C,D)
+    head.centers.weight                         # (C,D); with split classes this rank's part
 
 The maths and its sources are in docs/method.md. With several ranks every rank passes its own rows, and centres, norm
 statistics and alpha are those of the global batch: equal on all ranks, and equal to one process that saw all rows.
@@ -17,10 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.config import HeadConfig
-from common.runtime import gather_rows
+from common.runtime import gather_rows, mean_over_ranks
 from distill import margins
 from distill.centers import KeptCenters, LearnedCenters
+from distill.columns import Columns
+from distill.logits import Arithmetic
+from distill.sampling import sample_classes, sample_size
 from distill.softmax import MarginCrossEntropy
+from distill.split import Split
 
 SMALLEST = 1e-6
 
@@ -32,58 +36,104 @@ class HeadOutput(NamedTuple):
     stats: dict[str, Tensor]
 
 
-def build_head(config: HeadConfig | Mapping[str, Any], num_classes: int, dim: int) -> "Head":
-    """The head of a [head] section (or its keys as a mapping), with fresh centres from torch's generator."""
-    return Head(HeadConfig.model_validate(config), num_classes, dim)
+def build_head(config: HeadConfig | Mapping[str, Any], num_classes: int, dim: int, seed: int = 0) -> "Head":
+    """The head of a [head] section (or its keys as a mapping), with fresh centres from torch's generator.
+
+    seed: of the classes sampled with sample_rate < 1. Raises ConfigError for a rate that leaves no class out.
+    """
+    return Head(HeadConfig.model_validate(config), num_classes, dim, seed)
 
 
 class Head(nn.Module):
     """Margin softmax over class centres. Every forward pass in training mode moves distilled centres."""
 
-    def __init__(self, config: HeadConfig, num_classes: int, dim: int) -> None:
+    def __init__(self, config: HeadConfig, num_classes: int, dim: int, seed: int = 0) -> None:
         super().__init__()
-        self.config = config
-        learned = config.centers == "learned"
-        self.centers: LearnedCenters | KeptCenters = (LearnedCenters if learned else KeptCenters)(num_classes, dim)
+        self.config, self.seed = config, seed
+        self.split = Split.over_ranks(num_classes) if config.split_classes else Split(num_classes)
+        self.sample = sample_size(config.sample_rate, num_classes)
+        self.arithmetic = Arithmetic(
+            s=config.s,
+            # AdaFace's recipe keeps cosines off +-1; elsewhere only rounding could pass 1.
+            limit=1 - margins.ADAFACE_EPS if config.margin == "adaface" else None,
+            keep=config.logits_mib << 20,
+            precision=config.precision,
+        )
+        self.centers: LearnedCenters | KeptCenters
+        if config.centers == "learned":
+            self.centers = LearnedCenters(self.split, dim)
+        else:
+            self.centers = KeptCenters(self.split, dim, config.precision)
         if config.margin == "adaface":
             self.norms = margins.NormStatistics(config.norm_mean, config.norm_std, config.t_alpha)
 
     def forward(
-        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None = None
+        self,
+        f_s: Tensor,
+        f_t: Tensor | None,
+        labels: Tensor,
+        epoch: float,
+        confidence: Tensor | None = None,
+        step: int = 0,
     ) -> HeadOutput:
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
         recipe reads no teacher. labels: int64 (B,). epoch: fractional, for the geometry warm-up. confidence: (B,)
-        from the cache, with geometry = "cached". All arithmetic is float32 or wider, also under autocast.
+        from the cache, with geometry = "cached". step: of the run, for sampled classes.
+
+        With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
+        them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
+        matrix products with precision = "bfloat16".
         """
         with torch.autocast(f_s.device.type, enabled=False):
             f_s = f_s if f_s.dtype == torch.float64 else f_s.float()
-            return self._forward(f_s, f_t, labels, epoch, confidence)
+            return self._forward(f_s, f_t, labels, epoch, confidence, step)
+
+    def average_gradients(self) -> None:
+        """Mean over ranks of the gradient of learned centres; split ones have theirs from all rows already."""
+        for parameter in self.parameters() if self.split.parts == 1 else ():
+            if parameter.grad is not None:
+                mean_over_ranks(parameter.grad)
 
     def _forward(
-        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None
+        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
-        unit_s, norm = F.normalize(f_s), f_s.detach().norm(dim=1)
+        unit_s = F.normalize(f_s)
+        batch, norm = self.split.gather(unit_s.detach()), self.split.gather(f_s.detach().norm(dim=1))
+        if len(labels) != len(batch):
+            raise ValueError(f"labels has {len(labels)} rows: with split classes it takes those of all ranks")
         cos_st = lam = None
         if f_t is not None:
             unit_t = F.normalize(f_t.to(f_s.dtype))
-            cos_st = (unit_s.detach() * unit_t).sum(1).clamp(-1, 1)
-            lam = F.cosine_similarity(self.centers.weight.detach()[labels], unit_t).clamp(SMALLEST, 1)
+            cos_st = (batch * unit_t).sum(1).clamp(-1, 1)
+            lam = self._lam(labels, unit_t)
             stats |= {"cos_st": cos_st.mean(), "lam": lam.mean()}
             if self.config.centers == "distilled" and self.training:
                 stats["alpha"] = self._distil(labels, cos_st, lam, unit_t)
         scaler = self._scaler(norm, cos_st, lam if confidence is None else confidence, epoch, stats)
+        columns = Columns(self.centers, labels, self._sample(labels, step))
         loss, target_logit = MarginCrossEntropy.apply(
-            unit_s, self.centers.unit(), labels, self._margin(scaler), self.config.s, self._limit()
+            unit_s, self.centers.weight, batch, columns, self._margin(scaler), self.arithmetic
         )
         stats |= {"norm": norm.mean(), "target_logit": target_logit}
         return HeadOutput(loss, stats)
 
+    def _all_rows(self, x: Tensor) -> Tensor:
+        """The global batch's rows; where classes are split, that is what every rank has already."""
+        return gather_rows(x) if self.split.parts == 1 else x
+
+    def _lam(self, labels: Tensor, unit_t: Tensor) -> Tensor:
+        """cos(w_y, f_t) before the centre moves, in [SMALLEST, 1]; (B,) or (W*B,)."""
+        rows, places = self.split.locate(labels)
+        lam = unit_t.new_zeros(len(labels))
+        lam[rows] = F.cosine_similarity(self.centers.weight.detach()[places], unit_t[rows])
+        return self.split.sum(lam).clamp(SMALLEST, 1)
+
     @torch.no_grad()
     def _distil(self, labels: Tensor, cos_st: Tensor, lam: Tensor, unit_t: Tensor) -> Tensor:
-        """Move the centres of the global batch; returns the mean alpha of this rank's rows."""
+        """Move the centres of the global batch; returns the mean alpha."""
         assert isinstance(self.centers, KeptCenters)
         match self.config.alpha:
             case "weighted":
@@ -92,8 +142,14 @@ class Head(nn.Module):
                 alpha = cos_st.clamp(SMALLEST, 1)
             case "fixed":
                 alpha = torch.full_like(cos_st, self.config.momentum)
-        self.centers.move(gather_rows(labels), gather_rows(alpha), gather_rows(unit_t))
+        self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
         return alpha.mean()
+
+    def _sample(self, labels: Tensor, step: int) -> Tensor | None:
+        """The classes that take part in this step, None for all."""
+        if self.sample is None or not self.training:
+            return None
+        return sample_classes(self._all_rows(labels), self.split.classes, self.sample, self.seed, step)
 
     def _scaler(
         self, norm: Tensor, cos_st: Tensor | None, lam: Tensor | None, epoch: float, stats: dict[str, Tensor]
@@ -104,7 +160,7 @@ class Head(nn.Module):
             return None
         norm = margins.clamp_norms(norm)
         if self.training:
-            self.norms.update(gather_rows(norm))
+            self.norms.update(self._all_rows(norm))
         scaler = config.h * self.norms.standardise(norm)
         if config.geometry != "off":
             assert lam is not None
@@ -128,7 +184,3 @@ class Head(nn.Module):
                 return partial(margins.adaface, m=m, scaler=scaler)
             case _:
                 return margins.no_margin
-
-    def _limit(self) -> float:
-        """Bound on cosines; AdaFace's recipe keeps them off +-1, the others only mend rounding."""
-        return 1 - margins.ADAFACE_EPS if self.config.margin == "adaface" else 1.0

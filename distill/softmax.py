@@ -1,7 +1,7 @@
-"""Softmax cross-entropy over class centres with a margin on the target, in one buffer.
+"""Softmax cross-entropy over class centres with a margin on the target; the gradient is made in the forward pass.
 
-The (B,C) cosines become logits, then probabilities, then the gradient of the cosines, all in place; the two matrix
-products that need the centres are done in the forward pass, so the backward pass is one multiplication.
+Two passes over blocks of columns: log-sum-exp, then logits -> probabilities -> gradient of the cosines, in place, and
+at once through the products that need the centres. The backward pass is one multiplication.
 """
 
 from typing import Any
@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill.columns import Columns
+from distill.logits import Arithmetic, Logits
 from distill.margins import Margin
+from distill.products import product
 
 
 class MarginCrossEntropy(torch.autograd.Function):
@@ -17,44 +20,56 @@ class MarginCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, unit_s: Tensor, unit_c: Tensor, labels: Tensor, margin: Margin, s: float, limit: float
+        ctx: Any,
+        unit_s: Tensor,
+        weight: Tensor,
+        batch: Tensor,
+        columns: Columns,
+        margin: Margin,
+        arithmetic: Arithmetic,
     ) -> tuple[Tensor, Tensor]:
-        """unit_s (B,D), unit_c (C,D), labels int64 (B,) -> loss (), target logits (B,).
+        """-> loss () of this rank's rows, and their target logits (B,).
 
-        limit: cosines are clamped to [-limit, limit], with no gradient where they were.
+        unit_s: (B,D), for its gradient. weight: the raw centres held here, for theirs, which is that of the mean loss
+        over all ranks where classes are split. batch: (B,D), or (W*B,D) with split classes, the rows of all ranks.
+        Cosines beyond the limit pass no gradient.
         """
-        rows = torch.arange(len(labels), device=labels.device)
-        buffer = unit_s @ unit_c.T
-        target = buffer[rows, labels]
-        clamped = None
-        if buffer.abs().amax() > limit:
-            clamped = buffer.abs() > limit
-            buffer.clamp_(-limit, limit)
-        value, slope = margin(target)
-        buffer[rows, labels] = value
-        buffer *= s
-        target_logit = buffer[rows, labels]
-        log_total = torch.logsumexp(buffer, 1)
-        loss = (log_total - target_logit).mean()
+        split = columns.centers.split
+        value, slope = margin(columns.target_cosine(batch))
+        target = arithmetic.s * value
+        logits = Logits(batch, columns, target, arithmetic)
+        log_total = logits.log_total()
+        own = ((target - log_total).exp() - 1) * slope
 
-        probabilities = buffer.sub_(log_total[:, None]).exp_()
-        probabilities[rows, labels] -= 1
-        gradient = probabilities.mul_(s / len(labels))
-        own = gradient[rows, labels] * slope
-        if clamped is not None:
-            gradient.masked_fill_(clamped, 0)
-        gradient[rows, labels] = own
-        grad_s = gradient @ unit_c if ctx.needs_input_grad[0] else None
-        grad_c = gradient.T @ unit_s if ctx.needs_input_grad[1] else None
-        ctx.save_for_backward(grad_s, grad_c)
-        ctx.mark_non_differentiable(target_logit)
-        return loss, target_logit
+        of_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
+        of_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        scale = arithmetic.s / len(unit_s)
+        for block, x in logits.again() if of_s is not None or of_c is not None else ():
+            clamped = logits.clamped(x)
+            x.sub_(log_total[:, None]).exp_()
+            if clamped is not None:
+                x.masked_fill_(clamped, 0)
+            x[block.rows, block.places] = own[block.rows]
+            if of_s is not None:
+                of_s += product(x, columns.unit(block), arithmetic.precision)
+            if of_c is not None:
+                of_unit = product(x.T, batch, arithmetic.precision).mul_(scale / split.parts)
+                columns.add_gradient(block, of_unit, of_c)
+        if of_s is not None:
+            of_s = split.mine(split.sum(of_s.mul_(scale)))
+        # Kept here rather than saved for backward, so that backward can give them away without a copy.
+        ctx.gradients = of_s, of_c
+        target = split.mine(target)
+        ctx.mark_non_differentiable(target)
+        return (split.mine(log_total) - target).mean(), target
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        grad_s, grad_c = ctx.saved_tensors
+    def backward(ctx: Any, of_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.gradients is None:
+            raise RuntimeError("a second backward pass through the head: its gradient was given away by the first")
+        (of_s, of_c), ctx.gradients = ctx.gradients, None
         return (
-            grad_loss * grad_s if grad_s is not None else None,
-            grad_loss * grad_c if grad_c is not None else None,
+            of_s.mul_(of_loss) if of_s is not None else None,
+            of_c.mul_(of_loss) if of_c is not None else None,
             *(None,) * 4,
         )

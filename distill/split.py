@@ -1,0 +1,84 @@
+"""Classes shared out over ranks: rank r of W holds classes C*r//W up to C*(r+1)//W.
+
+Only what has the size of a batch travels: unit embeddings and norms (gathered), target cosines, softmax maxima and sums
+(reduced), the gradient of the embeddings (summed). With one part nothing travels at all.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from common.runtime import gather_rows, rank, world_size
+
+
+@dataclass(frozen=True)
+class Split:
+    """One rank's part of C classes."""
+
+    classes: int
+    part: int = 0
+    parts: int = 1
+
+    @classmethod
+    def over_ranks(cls, classes: int) -> "Split":
+        """The part of this process."""
+        return cls(classes, rank(), world_size())
+
+    @property
+    def first(self) -> int:
+        """The first class held here."""
+        return self._bound(self.part)
+
+    def __len__(self) -> int:
+        return self._bound(self.part + 1) - self.first
+
+    def _bound(self, part: int) -> int:
+        return self.classes * part // self.parts
+
+    def locate(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows whose class is held here, and its number counted from `first`: int64 (n,) each, n <= B."""
+        if self.parts == 1:
+            return torch.arange(len(labels), device=labels.device), labels
+        local = labels - self.first
+        rows = ((local >= 0) & (local < len(self))).nonzero().squeeze(1)
+        return rows, local[rows]
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Rows of all ranks (W*B,...) from the rows of each (B,...)."""
+        return gather_rows(x) if self.parts > 1 else x
+
+    def mine(self, x: Tensor) -> Tensor:
+        """This rank's rows (B,...) of a global batch's (W*B,...)."""
+        rows = len(x) // self.parts
+        return x[self.part * rows : (self.part + 1) * rows]
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Sum over the parts, in place, equal on all ranks."""
+        if self.parts > 1:
+            dist.all_reduce(x)
+        return x
+
+    def max(self, x: Tensor) -> Tensor:
+        """Largest over the parts, in place."""
+        if self.parts > 1:
+            dist.all_reduce(x, dist.ReduceOp.MAX)
+        return x
+
+    def whole(self, x: Tensor) -> Tensor:
+        """(C,...) on rank 0 from the parts (len,...) of all ranks; the others get their own part back."""
+        if self.parts == 1:
+            return x
+        widest = -(-self.classes // self.parts)
+        padded = x.new_zeros(widest, *x.shape[1:])
+        padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in range(self.parts)] if self.part == 0 else None
+        dist.gather(padded, parts)
+        if parts is None:
+            return x
+        return torch.cat([part[: len(Split(self.classes, r, self.parts))] for r, part in enumerate(parts)])
+
+    def share(self, x: Tensor) -> Tensor:
+        """This rank's part (len,...) of something for all classes (C,...)."""
+        return x[self.first : self.first + len(self)]
