@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
+import cv2
 import numpy as np
 from pydantic import ValidationError
 
@@ -64,9 +65,7 @@ class Views:
         """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed, and may itself be the view."""
         if not 0 <= view < self.count:
             raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
-        if self._mirrors and view % 2:
-            rgb = rgb[:, ::-1]
-        rgb = np.ascontiguousarray(rgb)
+        rgb = cv2.flip(rgb, 1) if self._mirrors and view % 2 else np.ascontiguousarray(rgb)
         return augment(rgb, self._config, sample, view) if self._augments else rgb
 
     def describe(self) -> dict[str, Any]:

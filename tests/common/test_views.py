@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError
-from common.philox import philox, words
+from common.philox import four_words, philox, words
 from common.views import Views, epoch_order, pixel_digest, view_numbers
 
 
@@ -27,6 +27,11 @@ def test_words_do_not_depend_on_how_many_are_asked_for():
     together = words(7, 1, np.arange(100), 3)
     alone = np.stack([words(7, 1, i, 3) for i in range(100)])
     assert np.array_equal(together, alone)
+
+
+def test_words_of_one_position_are_the_same_without_numpy():
+    for position in ((0, 0, 0, 0), (2**64 - 1, 4, 2**64 - 1, 2**32 - 1), (2**40 + 3, 4, 17, 95), (5, 1, 2**33, 2)):
+        assert four_words(*position) == tuple(words(*position).tolist())
 
 
 def test_streams_seeds_and_positions_all_give_other_words():

@@ -1,0 +1,91 @@
+"""Seeded views on one core: faces a second, decoded and rendered, and views a second, rendered alone.
+
+    python benchmarks/views.py [--rec data/lfw/train.rec] [--count 3000]
+
+Both for every policy, by processor time since the machine may be busy with other things; medians of rounds that take
+the policies in turn; and the ratio to decoding alone. Goals: 3,000 faces/s for `flip`, 1,000 for `adaface` and
+`flip+adaface`, so that one worker feeds a student. Without --rec the faces are made up here: smooth noise, 112 x 112,
+JPEG quality 95, about as many bytes as an aligned face.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from common.pixels import decode_rgb, encode_jpeg
+from common.recordio import Records
+from common.views import Views
+
+GOALS = {"none": 3000, "flip": 3000, "adaface": 1000, "flip+adaface": 1000}
+ROUNDS = 5
+
+
+def recorded_faces(rec: Path, count: int) -> list[bytes]:
+    """The first so many pictures of a RecordIO file."""
+    records = Records(rec)
+    pictures = []
+    for key in records.keys:
+        if payload := records[key].payload:
+            pictures.append(payload)
+        if len(pictures) == count:
+            break
+    return pictures
+
+
+def made_up_faces(count: int) -> list[bytes]:
+    rng = np.random.default_rng(0)
+    pictures = []
+    for _ in range(count):
+        coarse = rng.integers(0, 256, (14, 14, 3), np.uint8)
+        smooth = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
+        pictures.append(encode_jpeg(cv2.add(smooth, rng.integers(0, 12, smooth.shape, np.uint8))))
+    return pictures
+
+
+def rate(work: Callable[[int], object], count: int) -> float:
+    started = time.process_time()
+    for sample in range(count):
+        work(sample)
+    return count / (time.process_time() - started)
+
+
+@click.command()
+@click.option("--rec", type=click.Path(path_type=Path, exists=True), help="Take these faces instead of made-up ones.")
+@click.option("--count", default=3000, help="Faces in a round.")
+def main(rec: Path | None, count: int) -> None:
+    """Measure decoding and rendering of every policy."""
+    cv2.setNumThreads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    jpegs = recorded_faces(rec, count) if rec else made_up_faces(count)
+    faces = [decode_rgb(jpeg, "benchmark") for jpeg in jpegs]
+    views = {policy: Views(policy) for policy in GOALS}
+    decoding, whole, alone = [], {p: [] for p in views}, {p: [] for p in views}
+    for _ in range(ROUNDS):
+        decoding.append(rate(lambda i: decode_rgb(jpegs[i], "benchmark"), len(jpegs)))
+        for policy, v in views.items():
+            whole[policy].append(
+                rate(lambda i, v=v: v.render(decode_rgb(jpegs[i], "benchmark"), i, i % v.count), len(jpegs))
+            )
+            alone[policy].append(rate(lambda i, v=v: v.render(faces[i], i, i % v.count), len(faces)))
+    base, size = statistics.median(decoding), statistics.mean(map(len, jpegs))
+    print(f"{len(jpegs):,} faces of {size:,.0f} bytes, {faces[0].shape[0]} pixels high; medians of {ROUNDS} rounds;")
+    print(f"one core of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; decoding alone {base:,.0f} faces/s")
+    print(f"{'policy':14}{'faces/s':>8}{'range':>18}{'goal':>8}{'of decoding':>13}{'rendering alone, views/s':>26}")
+    for policy, goal in GOALS.items():
+        rates, render = whole[policy], statistics.median(alone[policy])
+        median, spread = statistics.median(rates), f"{min(rates):,.0f}-{max(rates):,.0f}"
+        print(f"{policy:14}{median:8,.0f}{spread:>18}{goal:8,}{median / base:13.2f}{render:26,.0f}")
+
+
+if __name__ == "__main__":
+    main()
