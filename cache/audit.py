@@ -31,8 +31,8 @@ class Audit:
     """Everything the reports are made of.
 
     same: float32 (N,), leave-one-out cosine of every face, NaN where its person has no other. other: float32 (n,).
-    confidence, norm: float32 (N,), of the cache, mean over views. noise: int64, suspicious samples, worst first.
-    nearest, nearest_cosine: for each of `noise` the other person it is closest to, -1 where there is none.
+    confidence, norm: float32 (N,), of the cache, mean over views; NaN where the picture was skipped.
+    noise: int64, suspicious samples, worst first. nearest, nearest_cosine: for each of `noise` the other person it is closest to, -1 where there is none.
     pairs: int64 (P,2) of suspicious people, lower number first; pair_cosine: float32 (P,), falling.
     noise_below, duplicate_above: the two thresholds.
     """
@@ -85,7 +85,8 @@ def leave_one_out(cache: TeacherCache) -> np.ndarray:
     for block in _blocks(cache):
         order = np.argsort(cache.labels[block], kind="stable")
         classes, first = np.unique(cache.labels[block][order], return_index=True)
-        sums[classes] += np.add.reduceat(_mean_rows(cache, block)[order], first, axis=0)
+        rows = np.nan_to_num(_mean_rows(cache, block))  # pictures that were skipped
+        sums[classes] += np.add.reduceat(rows[order], first, axis=0)
     cosines = np.full(len(cache), np.nan, np.float32)
     for block in _blocks(cache):
         rows, labels = _mean_rows(cache, block), cache.labels[block]
@@ -97,7 +98,7 @@ def leave_one_out(cache: TeacherCache) -> np.ndarray:
 
 
 def strangers(cache: TeacherCache) -> np.ndarray:
-    """Cosine of every face with the centre of one other person, mean over views: float32 (N,), empty for one person.
+    """Cosine of every face with the centre of one other person, mean over views: float32 (n,), empty for one person.
 
     Sample i of class c meets class c + 1 + i modulo C, so all pairs of people have their turn and no dice are thrown.
     """
@@ -107,7 +108,8 @@ def strangers(cache: TeacherCache) -> np.ndarray:
     parts = []
     for block in _blocks(cache):
         other = (cache.labels[block] + 1 + block % (classes - 1)) % classes
-        parts.append(np.einsum("nd,nd->n", _mean_rows(cache, block), cache.centers[other]))
+        cosines = np.einsum("nd,nd->n", _mean_rows(cache, block), cache.centers[other])
+        parts.append(cosines[np.isfinite(cosines) & (cache.counts[other] > 0)])
     return np.concatenate(parts).astype(np.float32)
 
 

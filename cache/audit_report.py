@@ -47,14 +47,14 @@ def summary(found: Audit, cache: TeacherCache) -> str:
     people = int((cache.counts > 1).sum())
     lines = {
         "same person": f"cosine of a face with the mean of the same person's other faces: {_spread(same)}; "
-        f"{len(same):,} faces of {people:,} people, the other {len(found.same) - len(same):,} are alone and not judged",
+        f"{len(same):,} faces of {people:,} people, the other {len(found.same) - len(same):,} are alone or no pictures",
         "another person": f"cosine of a face with some other person's centre: {_spread(found.other)}",
         "label noise": f"{len(found.noise):,} faces below {found.noise_below:.3f} to their own person"
         f"{_share(found.other >= found.noise_below, 'of strangers reach that')}: label-noise.csv, label-noise.png",
         "duplicates": f"{len(found.pairs):,} pairs of people with centres at {found.duplicate_above:.3f} or above"
         f"{_share(same >= found.duplicate_above, 'of faces are as close to their own person')}: "
         "duplicates.csv, duplicates.png",
-        "confidence": f"as stored, cosine with a centre that contains the face itself: {_spread(found.confidence)}",
+        "confidence": f"as stored: {_spread(found.confidence)}",
         "norm": f"of the teacher's embeddings before normalisation: {_spread(found.norm, 1)}",
     }
     return "\n".join([f"{cache.path}: candidates for human eyes", *(f"  {k:<15} {v}" for k, v in lines.items())])
@@ -65,6 +65,7 @@ def _share(true: np.ndarray, what: str) -> str:
 
 
 def _spread(values: np.ndarray, digits: int = 3) -> str:
+    values = values[np.isfinite(values)]
     if not len(values):
         return "none"
     low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
@@ -96,8 +97,9 @@ def _write_lists(found: Audit, cache: TeacherCache, source: FaceSource, out: Pat
 def _plot_cosines(found: Audit, cache: TeacherCache, png: Path) -> None:
     figure, axes = new_figure(f"{cache.path.name}: how well the teacher knows these people")
     same = found.same[np.isfinite(found.same)]
-    stored = "own centre, as stored (1 where alone)"
+    stored = "own centre, the stored confidence"
     kinds = [("another person's centre", found.other), ("same person's other faces", same), (stored, found.confidence)]
+    kinds = [(kind, values[np.isfinite(values)]) for kind, values in kinds]
     edges = np.linspace(min(values.min() for _, values in kinds if len(values)), 1, _BINS + 1)
     rows: list[tuple[str, float, float, int]] = []
     for (kind, values), colour in zip(kinds, (COLOURS[1], COLOURS[0], COLOURS[2]), strict=True):
@@ -131,6 +133,7 @@ def _plot_norms(found: Audit, png: Path) -> None:
         ("all faces", found.norm, COLOURS[0]),
         ("suspected label noise", found.norm[suspicious], COLOURS[1]),
     ):
+        values = values[np.isfinite(values)]
         if not len(values):
             continue
         # Densities in bins of their own: a few dozen suspects in the bins of a million faces would be a comb.

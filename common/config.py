@@ -125,9 +125,12 @@ class CacheConfig(Section):
     """Where the teacher cache lies, how it is cut, and what a sample's teacher confidence is.
 
     confidence: cosine with the class centre, or with the centre of the class without the sample itself.
+    also: caches of further teachers to learn from; combine: all of them in every step, or one an epoch.
     """
 
     path: str | None = None
+    also: tuple[str, ...] = ()
+    combine: Literal["mean", "epoch"] = "mean"
     dtype: Literal["float32", "float16", "int8"] = "float16"
     confidence: Literal["center", "leave_one_out"] = "center"
     on_bad_image: Literal["fail", "skip"] = "fail"
