@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+from evaluate.gallery import ABOUT, GalleryIndex
 from evaluate.report import write_csv
-from evaluate.search import GalleryIndex
 from evaluate.stored import load_embeddings
 
 # Probes whose neighbours are said; all of them go into the CSV.
@@ -19,10 +19,10 @@ def search_stored(
 ) -> Iterator[str]:
     """Lines to print while searching.
 
-    `gallery` is stored embeddings (`.npz`), indexed here, or the folder of a saved index; `probes` stored embeddings;
-    `out` a CSV of all neighbours. Rows are scaled to unit length, so scores are cosines.
+    `gallery` is stored embeddings, indexed here, or the folder of a saved index; `probes` stored embeddings; `out` a
+    CSV of all neighbours. Rows are scaled to unit length, so scores are cosines.
     """
-    if gallery.is_dir():
+    if (gallery / ABOUT).exists():
         if kind != "exact" or save is not None:
             raise UserError(f"{gallery} is a saved gallery: --approximate and --save only apply when one is built")
         index = GalleryIndex.open(gallery)
