@@ -60,7 +60,7 @@ def run_seed(seed: int) -> Rows:
     with _timed("evaluation"):
         models = open_models([distilled, alone], ROOT, "cpu", threads)
         sets = verification_sets([distilled], ROOT)
-        done = evaluate_models(models, sets, REPORT / f"seed{seed}", distilled.evaluate.batch_size)
+        done = evaluate_models(models, sets, REPORT / f"seed{seed}", distilled.evaluate)
     rows: Rows = []
     for name, model in zip(("distilled student", "student alone", "teacher"), models, strict=True):
         (result,) = done.results[model].values()

@@ -4,11 +4,18 @@ import csv
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from common.errors import DataError
+from common.config import MeasureConfig
+from common.errors import DataError, UserError
+from common.files import replacing, write_json
 from evaluate.embed import Embedder
 from evaluate.report import csv_rows, write_csv
 from evaluate.run import evaluate_models
+from evaluate.sets import DEFAULT
+
+# Changes the pace, not the numbers.
+_PACE = {"workers"}
 
 
 def evaluate_folder(
@@ -17,8 +24,7 @@ def evaluate_folder(
     sets: Mapping[str, Path],
     out: Path,
     open_one: Callable[[Path], Embedder],
-    batch_size: int = 128,
-    flip: bool = True,
+    how: MeasureConfig = DEFAULT,
     as_json: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
@@ -28,22 +34,21 @@ def evaluate_folder(
     with `as_json` out/all.json. A checkpoint whose CSV is newer than itself and has a row for every set that exists is
     left as it is; so a batch that was interrupted, or has new checkpoints, goes on.
 
-    Raises DataError if there is no such file.
+    Raises DataError if there is no such file, UserError if `out` was begun with other options.
     """
     checkpoints = sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file())
     if not checkpoints:
         raise DataError(f"{folder}: no file ends in {suffix!r}")
-    out.mkdir(parents=True, exist_ok=True)
+    _bind(out / "options.json", how.model_dump(mode="json", exclude=_PACE))
     present = {name for name, path in sets.items() if path.exists()}
     rows, written = [], []
     for checkpoint in checkpoints:
         name = "-".join(checkpoint.relative_to(folder).parts)
         report = out / f"{name}.csv"
         if not _is_done(report, checkpoint, present):
-            evaluation = evaluate_models({name: open_one(checkpoint)}, sets, None, batch_size, flip)
-            unfinished = report.with_suffix(".part")
-            write_csv(csv_rows(evaluation.results), unfinished)
-            unfinished.replace(report)
+            evaluation = evaluate_models({name: open_one(checkpoint)}, sets, None, how)
+            with replacing(report) as unfinished:
+                write_csv(csv_rows(evaluation.results), unfinished)
             tell(f"{name}: evaluated")
         else:
             tell(f"{name}: already evaluated, {report}")
@@ -56,6 +61,21 @@ def evaluate_folder(
         (out / "all.json").write_text(json.dumps(rows, indent=1) + "\n")
         written.append(out / "all.json")
     return written
+
+
+def _bind(path: Path, options: dict[str, Any]) -> None:
+    """Lines of one table must be comparable: all are made with the options of the first."""
+    if not path.exists():
+        return write_json(path, options)
+    try:
+        begun: dict[str, Any] = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: damaged: {error}; remove the folder and evaluate again") from error
+    for name in sorted(options.keys() | begun.keys()):
+        if begun.get(name) != options.get(name):
+            raise UserError(
+                f"{path}: begun with {name} = {begun.get(name)}, now it is {options.get(name)}; choose another --out"
+            )
 
 
 def _is_done(report: Path, checkpoint: Path, sets: set[str]) -> bool:

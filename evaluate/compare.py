@@ -27,15 +27,18 @@ def read_reports(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 
 def main_number(summary: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The number a set is known by: accuracy, TinyFace's rank-1, or IJB's TAR at 1e-4 of the first pooling."""
+    """The number a set is known by: accuracy, TinyFace's first rank (1), or IJB's TAR at 1e-4 (else at the lowest FAR)
+    of the first pooling."""
     try:
         if "accuracy" in summary:
             return "accuracy", float(summary["accuracy"])
         if "rank" in summary:
-            return "rank-1", float(summary["rank"]["1"])
+            rank = min(summary["rank"], key=int)
+            return f"rank-{rank}", float(summary["rank"][rank])
         for letters, entry in summary.items():
             if isinstance(entry, dict) and "tar_at_far" in entry:
-                return f"{letters} TAR@1e-4", float(entry["tar_at_far"]["0.0001"]["tar"])
+                far = "0.0001" if "0.0001" in entry["tar_at_far"] else min(entry["tar_at_far"], key=float)
+                return f"{letters} TAR@{float(far):.0e}".replace("e-0", "e-"), float(entry["tar_at_far"][far]["tar"])
     except (KeyError, TypeError, ValueError):
         pass
     return None

@@ -7,11 +7,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from common.config import MeasureConfig
 from common.errors import DataError
 from common.pixels import decode_rgb
 from evaluate.embed import Embedder
 from evaluate.run import embeddings_of
-from evaluate.sets import open_set
+from evaluate.sets import DEFAULT, open_set
 from evaluate.stored import StoredEmbeddings
 from evaluate.verification import VerificationResult
 
@@ -65,8 +66,7 @@ def draw_errors(
     sets: Mapping[str, Path],
     out: Path,
     count: int = 12,
-    batch_size: int = 128,
-    flip: bool = True,
+    how: MeasureConfig = DEFAULT,
 ) -> Iterator[str]:
     """One sheet a model and `.bin` set, out/errors-SET-MODEL.png; a line about each as it is drawn.
 
@@ -78,7 +78,7 @@ def draw_errors(
             continue
         faces = open_set(path)
         for name, model in models.items():
-            embedded, flipped = embeddings_of(model, set_name, path, faces, f"{name} on {set_name}", batch_size, flip)
+            embedded, flipped = embeddings_of(model, set_name, path, faces, f"{name} on {set_name}", how)
             result = faces.measure(embedded, flipped)
             if not isinstance(result, VerificationResult):
                 raise DataError(f"{path}: only pairs of single pictures (.bin) can be drawn")

@@ -1,16 +1,22 @@
 """From experiment files to what is evaluated: their students, their teachers, their sets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from common.config import Config, ModelConfig
+from common.config import Config, MeasureConfig
 from common.errors import ConfigError, ModelError
 from common.models import FaceModel, open_model
 from common.plan import Plan
+from evaluate.sets import DEFAULT
+from evaluate.sources import open_weights
 
 
-def open_models(configs: Sequence[Config], root: Path, device: str, threads: int) -> dict[str, FaceModel]:
+def open_models(
+    configs: Sequence[Config], root: Path, device: str, threads: int, how: MeasureConfig = DEFAULT
+) -> dict[str, FaceModel]:
     """The student of every experiment by its name, then every teacher among them once, as `NAME (teacher)`.
+
+    `how` is for the students; a teacher computes as its section says.
 
     Raises ModelError for an experiment whose student is not trained yet.
     """
@@ -18,8 +24,7 @@ def open_models(configs: Sequence[Config], root: Path, device: str, threads: int
     for config in configs:
         if not student_path(config).exists():
             raise ModelError(f"{student_path(config)}: no student there: train it with `make distill` first")
-        weights = ModelConfig(weights=str(student_path(config).resolve()))
-        models[config.name] = open_model(weights, root, device, threads)
+        models[config.name] = open_weights(str(student_path(config)), root, device, threads, how)
     for config in configs:
         if config.teacher is not None and config.evaluate.teacher:
             name = f"{Path(config.teacher.weights).stem} (teacher)"
@@ -36,6 +41,22 @@ def verification_sets(configs: Sequence[Config], root: Path) -> dict[str, Path]:
             if sets.setdefault(name, root / path) != root / path:
                 raise ConfigError(f"{config.name}: evaluate.sets.{name} is {root / path}, elsewhere {sets[name]}")
     return sets
+
+
+def measured_alike(configs: Sequence[Config], how: Callable[[MeasureConfig], MeasureConfig]) -> MeasureConfig:
+    """The options of all experiments, which make one table; `how` adds those of the command line.
+
+    Raises ConfigError naming an option in which two experiments differ.
+    """
+    first, *others = (how(config.evaluate) for config in configs)
+    for config, other in zip(configs[1:], others, strict=True):
+        for name, value in first:
+            if getattr(other, name) != value:
+                raise ConfigError(
+                    f"evaluate.{name} is {value} in {configs[0].name} and {getattr(other, name)} in {config.name}; "
+                    f"a table needs one: give --{name.replace('_', '-')}"
+                )
+    return first
 
 
 def student_path(config: Config) -> Path:

@@ -81,7 +81,8 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
     for model, result in by_model.items():
         if isinstance(result, VerificationResult):
             curves[model] = result.roc()
-            written += plot_scores(curves[model], out / f"scores-{name}-{model}.png", f"{name}: scores of {model}")
+            meaning = "minus the squared distance of unit embeddings"
+            written += plot_scores(curves[model], out / f"scores-{name}-{model}.png", f"{name}: {model}", meaning)
             if result.norms is not None:
                 written += plot_quality(result, out / f"quality-{name}-{model}.png", f"{name}: quality under {model}")
         elif isinstance(result, TemplateResult):
@@ -91,6 +92,9 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
                 curves[label] = entry.roc
                 if entry.closed_set is not None:
                     ranks[label] = entry.closed_set.mate_ranks
+            first, entry = next(iter(result.poolings.items()))
+            title = f"{name}: {model} {result.letters[first]}"
+            written += plot_scores(entry.roc, out / f"scores-{name}-{model}.png", title, "cosine of templates")
         elif isinstance(result, TinyFaceResult):
             ranks[model] = result.mate_ranks
     if curves:
@@ -119,7 +123,7 @@ def _verification_table(found: list[tuple[str, str, VerificationResult]]) -> Tab
     table = _table(
         "Verification",
         "10-fold accuracy and VAL ± deviation over folds; threshold: squared distance; TAR at the nearest FAR",
-        ("accuracy %", "threshold", "VAL %", *(f"TAR % @{far:g}" for far in targets), "EER %"),
+        ("accuracy %", "threshold", "VAL %", *(f"TAR % @{far:g}" for far in targets), "EER %", "AUC %", "XNorm"),
     )
     for model, name, result in found:
         table.add_row(
@@ -130,26 +134,33 @@ def _verification_table(found: list[tuple[str, str, VerificationResult]]) -> Tab
             f"{100 * result.val:.2f} ± {100 * result.val_std:.2f}",
             *(_percent(result.tar_at_far[far].tar if far in result.tar_at_far else None) for far in targets),
             _percent(result.eer),
+            _percent(result.auc),
+            "" if result.xnorm is None else f"{result.xnorm:.2f}",
         )
     return table
 
 
 def _template_table(found: list[tuple[str, str, TemplateResult]]) -> Table:
     targets = list(next(iter(found[0][2].poolings.values())).tar_at_far)
-    identified = any(entry.two_galleries for _, _, result in found for entry in result.poolings.values())
+    many = [entry.two_galleries for _, _, result in found for entry in result.poolings.values() if entry.two_galleries]
+    ranks = list(many[0].rank) if many else []
+    fpirs = list(many[0].tpir_at_fpir) if many else []
     table = _table(
         "Templates (IJB)",
         "TAR % at the nearest FAR; N: row lengths kept, D: weighted by detection score, F: mirror image added"
-        + ("; rank-1 and TPIR % of the two-gallery protocol" if identified else ""),
-        ("letters", *(f"{far:.0e}".replace("e-0", "e-") for far in targets))
-        + (("rank-1", "TPIR 0.01", "TPIR 0.1") if identified else ()),
+        + ("; ranks and TPIR % @FPIR of the two-gallery protocol" if many else ""),
+        (
+            "letters",
+            *(f"{far:.0e}".replace("e-0", "e-") for far in targets),
+            *(f"rank-{k}" for k in ranks),
+            *(f"TPIR {fpir:g}" for fpir in fpirs),
+        ),
     )
     for model, name, result in found:
         for pooling, entry in result.poolings.items():
             rates: list[float | None] = [entry.tar_at_far[far].tar for far in targets]
-            if identified:
-                many = entry.two_galleries
-                rates += [many.rank[1], *many.tpir_at_fpir.values()] if many else [None] * 3
+            one = entry.two_galleries
+            rates += [*one.rank.values(), *one.tpir_at_fpir.values()] if one else [None] * len(ranks + fpirs)
             table.add_row(model, name, result.letters[pooling], *map(_percent, rates))
     return table
 

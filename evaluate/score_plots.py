@@ -14,8 +14,9 @@ _BINS = 80
 _MOST_DOTS = 3000
 
 
-def plot_scores(roc: Roc, png: Path, title: str) -> list[Path]:
-    """How genuine and impostor scores are distributed, with the threshold of equal error rates."""
+def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
+    """How genuine and impostor scores are distributed, with the threshold of equal error rates; `meaning` says what a
+    score is."""
     figure, axes = new_figure(title)
     low, high = min(roc.genuine[0], roc.impostor[0]), max(roc.genuine[-1], roc.impostor[-1])
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
@@ -32,8 +33,8 @@ def plot_scores(roc: Roc, png: Path, title: str) -> list[Path]:
             threshold, color="0.3", linestyle="--", linewidth=1.2, label=f"equal errors ({100 * roc.eer():.2f} %)"
         )
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_xlabel("score (minus the squared distance of unit embeddings)")
-    axes.set_ylabel("share of pairs")
+    axes.set_xlabel(f"score ({meaning})")
+    axes.set_ylabel("share of pairs of the kind")
     axes.legend(loc="best", frameon=True)
     return save_picture(figure, png, ("kind", "from", "to", "pairs"), rows)
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.config import MeasureConfig
 from common.errors import DataError
-from evaluate import templates, tinyface
+from evaluate import identification, templates, tinyface
 from evaluate.arrow import ArrowFaces
 from evaluate.embed import Embeddings
 from evaluate.metadata import read_metadata
-from evaluate.verification import load_bin, ten_fold
+from evaluate.verification import FAR_TARGETS, load_bin, ten_fold
+
+DEFAULT = MeasureConfig()
 
 
 class Result(Protocol):
@@ -28,24 +31,33 @@ class FaceSet:
     measure: Callable[[Embeddings, bool], Result]
 
 
-def open_set(path: Path) -> FaceSet:
+def open_set(path: Path, how: MeasureConfig = DEFAULT) -> FaceSet:
     """Open a set by what lies at `path`: a `.bin` file, or a folder with `metadata.pt` beside Arrow shards, whose
-    arrays say whether it is IJB or TinyFace. Raises DataError naming the path if it is neither, or damaged."""
+    arrays say whether it is IJB or TinyFace. `how.far` and `how.ranks` stand in for the protocol's own.
+    Raises DataError naming the path if it is neither, or damaged."""
     if not path.is_dir():
         pictures, issame = load_bin(path)
 
         def verify(embedded: Embeddings, flip: bool) -> Result:
             rows = embedded.rows
-            return ten_fold(rows[0::2], rows[1::2], issame, xnorm=embedded.xnorm, norms=embedded.norms)
+            fars = how.far or FAR_TARGETS
+            return ten_fold(
+                rows[0::2], rows[1::2], issame, far_targets=fars, xnorm=embedded.xnorm, norms=embedded.norms
+            )
 
         return FaceSet(pictures, verify)
     meta = read_metadata(path / "metadata.pt")
     faces = ArrowFaces(path)
     if set(tinyface.REQUIRED) <= set(meta):
-        return FaceSet(faces, lambda embedded, flip: tinyface.evaluate_tinyface(embedded.rows, meta))
+        ranks = how.ranks or tinyface.RANKS
+        return FaceSet(faces, lambda embedded, flip: tinyface.evaluate_tinyface(embedded.rows, meta, ranks))
     if set(templates.REQUIRED) & set(meta):
         missing = [name for name in templates.REQUIRED if name not in meta]
         if missing:
             raise DataError(f"{path / 'metadata.pt'}: the IJB protocol array {missing[0]!r} is missing")
-        return FaceSet(faces, lambda embedded, flip: templates.evaluate_templates(embedded.rows, meta, flip))
+        fars, places = how.far or templates.FARS, how.ranks or identification.RANKS
+        return FaceSet(
+            faces,
+            lambda embedded, flip: templates.evaluate_templates(embedded.rows, meta, flip, fars=fars, ranks=places),
+        )
     raise DataError(f"{path / 'metadata.pt'}: neither IJB nor TinyFace; it holds {', '.join(sorted(meta))[:200]}")

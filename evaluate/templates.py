@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from evaluate.identification import Gallery, Identification, closed_set, two_galleries
+from evaluate.identification import RANKS, Gallery, Identification, closed_set, two_galleries
 from evaluate.metrics import Point, Roc
 from evaluate.pair_scores import PairScorer
 from evaluate.pooling import COMMON, Pooling, pool_templates
@@ -80,6 +80,7 @@ def evaluate_templates(
     flip: bool | None = None,
     poolings: tuple[Pooling, ...] = COMMON,
     fars: tuple[float, ...] = FARS,
+    ranks: tuple[int, ...] = RANKS,
 ) -> TemplateResult:
     """Evaluate row embeddings on an IJB protocol.
 
@@ -114,8 +115,8 @@ def evaluate_templates(
             tar_at_most_far={far: roc.tar_at_most(far) for far in fars},
             auc=roc.auc(),
             eer=roc.eer(),
-            closed_set=closed_set(*split.of_templates(templates)) if split else None,
-            two_galleries=two_galleries(*split.of_templates(templates)) if split else None,
+            closed_set=closed_set(*split.of_templates(templates), ranks) if split else None,
+            two_galleries=two_galleries(*split.of_templates(templates), ranks) if split else None,
             roc=roc,
         )
     return TemplateResult(len(embeddings), len(ids), len(same), int(same.sum()), flip, results)

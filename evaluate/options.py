@@ -1,0 +1,124 @@
+"""The options that the commands share, and the one object they become."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from common.config import MeasureConfig, Precision
+from common.runtime import choose_device, set_threads
+from evaluate.embed import Embedder
+from evaluate.sources import named_sets, open_sources, open_weights
+from evaluate.stored import StoredEmbeddings
+
+
+class Numbers(click.ParamType):
+    """`1,5,20`: numbers in a range, in ascending order."""
+
+    name = "numbers"
+
+    def __init__(self, one: click.ParamType) -> None:
+        self.one = one
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple:
+        """A tuple of distinct numbers."""
+        return tuple(sorted({self.one.convert(part, param, ctx) for part in str(value).split(",")}))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where a command computes and its data lies, and how it was asked to measure."""
+
+    root: Path
+    device: str
+    threads: int
+    asked: dict[str, Any]  # fields of MeasureConfig that were given
+
+    def over(self, section: MeasureConfig) -> MeasureConfig:
+        """What was asked for, and where nothing was, what `section` says."""
+        return MeasureConfig(**{name: getattr(section, name) for name in MeasureConfig.model_fields} | self.asked)
+
+    @property
+    def how(self) -> MeasureConfig:
+        return self.over(MeasureConfig())
+
+    def open(self, specs: tuple[str, ...]) -> dict[str, Embedder | StoredEmbeddings]:
+        """The models of --model."""
+        return open_sources(specs, self.root, self.device, self.threads, self.how)
+
+    def open_checkpoint(self, path: Path) -> Embedder:
+        """A weights file as a model."""
+        return open_weights(str(path), self.root, self.device, self.threads, self.how)
+
+    def sets(self, specs: tuple[str, ...]) -> dict[str, Path]:
+        """The sets of --on."""
+        return named_sets(specs, self.root)
+
+
+_MACHINE = (
+    click.option(
+        "--data", "root", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root."
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--threads", type=click.IntRange(1), help="Threads of this process; else all cores."),
+)
+_EMBED = (
+    click.option("--batch-size", type=click.IntRange(1), help="Faces a forward pass; mirror images come on top."),
+    click.option("--flip/--no-flip", default=None, help="Add the mirror image's embedding (the default)."),
+    click.option("--workers", type=click.IntRange(1), help="Threads that decode ahead of the model."),
+    click.option("--precision", type=click.Choice(get_args(Precision)), help="Arithmetic of PyTorch weights."),
+    click.option("--compile/--no-compile", "compile", default=None, help="Run PyTorch weights through torch.compile."),
+)
+_RATES = (
+    click.option(
+        "--far",
+        type=Numbers(click.FloatRange(0, 1, min_open=True, max_open=True)),
+        metavar="X,X",
+        help="FARs of TAR@FAR, such as 1e-4,1e-3.",
+    ),
+    click.option("--ranks", type=Numbers(click.IntRange(1)), metavar="K,K", help="Ranks of identification."),
+)
+
+
+def embed_options(command: Callable) -> Callable:
+    """Where and how to embed: the command gets `setup`."""
+
+    @wraps(command)
+    def with_setup(root: Path, device: str, threads: int | None, **rest: Any) -> Any:
+        given = {name: rest.pop(name) for name in MeasureConfig.model_fields if name in rest}
+        asked = {name: value for name, value in given.items() if value is not None}
+        setup = Setup(root, str(choose_device(device)), set_threads(threads, 1), asked)
+        return command(setup=setup, **rest)
+
+    return _with_options(with_setup, (*_EMBED, *_MACHINE))
+
+
+def measure_options(command: Callable) -> Callable:
+    """Where and how to embed, and which rates to measure: the command gets `setup`."""
+    return _with_options(embed_options(command), _RATES)
+
+
+def models_option(command: Callable) -> Callable:
+    """--model, any number of them: `models`."""
+    text = "Weights, ONNX, a run's folder, or stored embeddings."
+    return click.option("--model", "models", multiple=True, required=True, metavar="[NAME=]PATH", help=text)(command)
+
+
+def sets_option(command: Callable) -> Callable:
+    """--on, any number of them: `sets`."""
+    text = "A .bin, IJB or TinyFace set, or a name such as lfw or cfp_fp."
+    return click.option("--on", "sets", multiple=True, required=True, metavar="[NAME=]PATH", help=text)(command)
+
+
+def out_option(text: str) -> Callable:
+    """--out, a folder."""
+    return click.option("--out", type=click.Path(path_type=Path), required=True, help=text)
+
+
+def _with_options(command: Callable, options: tuple[Callable, ...]) -> Callable:
+    for option in reversed(options):
+        command = option(command)
+    return command

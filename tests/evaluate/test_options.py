@@ -1,0 +1,149 @@
+"""Options of the commands reach what they are for, override the experiment's, and are refused where they do nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from click.testing import CliRunner
+
+from common.config import MeasureConfig
+from common.errors import UserError
+from evaluate import experiment, sources
+from evaluate.__main__ import main
+from evaluate.batch import evaluate_folder
+from evaluate.embed import Embeddings
+from evaluate.sources import named_sets
+from evaluate.stored import EmbeddingStore
+from tests.evaluate.stand_ins import Linear
+from tests.evaluate.test_commands_evaluate import invoke, world  # noqa: F401 (a fixture)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Every model that is opened, as its ModelConfig, instead of real weights."""
+    configs = []
+
+    def open_model(config, root, device, threads):
+        configs.append(config)
+        return Linear(dim=6)
+
+    monkeypatch.setattr(sources, "open_model", open_model)
+    monkeypatch.setattr(experiment, "open_model", open_model)
+    return configs
+
+
+def results(folder="r"):
+    return json.loads(Path(folder, "results.json").read_text())["results"]
+
+
+def test_far_and_ranks_take_the_place_of_the_protocols_own(world):  # noqa: F811
+    sets = ("--on", "pairs.bin", "--on", "ijb", "--on", "tiny")
+    output = invoke("measure", "--model", "stored/good", *sets, "--out", "r", "--far", "0.2,5e-2", "--ranks", "3,2,3")
+    found = results()["good"]
+    assert list(found["pairs"]["tar_at_far"]) == list(found["ijb"]["N1D1F1"]["tar_at_far"]) == ["0.05", "0.2"]
+    assert list(found["tiny"]["rank"]) == list(found["ijb"]["N0D1F1"]["two_galleries"]["rank"]) == ["2", "3"]
+    assert "rank-3" in output
+    assert "tiny rank-2" in invoke("compare", "r")
+    for wrong in (("--far", "1"), ("--far", "0.1,x"), ("--ranks", "0"), ("--precision", "int8")):
+        assert "Invalid value" in invoke("measure", "--model", "stored/good", *sets, "--out", "s", *wrong, code=2)
+
+
+def test_precision_and_compile_go_to_the_model_and_embedding_options_to_its_batches(world, opened):  # noqa: F811
+    Path("weights.pt").touch()
+    options = ("--precision", "bfloat16", "--compile", "--batch-size", "50", "--no-flip", "--workers", "1")
+    invoke("measure", "--model", "weights.pt", "--on", "pairs.bin", "--out", "r", *options)
+    assert [(config.precision, config.compile, config.channels_last) for config in opened] == [("bfloat16", True, True)]
+    invoke("embed", "--model", "weights.pt", "--on", "pairs.bin", "--out", "e")
+    assert [(config.precision, config.compile, config.channels_last) for config in opened[1:]] == [
+        ("float32", False, False)
+    ]
+
+
+@pytest.mark.parametrize("option", [("--precision", "bfloat16"), ("--compile",)])
+def test_what_has_no_effect_on_stored_embeddings_is_refused(world, option):  # noqa: F811
+    message = invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "r", *option, code=2)
+    assert "no effect on stored embeddings" in message
+
+
+def test_embeddings_kept_as_zarr_measure_as_those_kept_as_npz(world):  # noqa: F811
+    invoke("embed", "--model", "stored/good", "--on", "tiny", "--on", "ijb", "--out", "z", "--format", "zarr")
+    invoke("measure", "--model", "z/good", "--on", "tiny", "--on", "ijb", "--out", "r", "--keep", "again.zarr")
+    invoke("measure", "--model", "stored/good", "--on", "tiny", "--on", "ijb", "--out", "s")
+    assert results("r") == results("s")
+    assert zarr.open_group("again.zarr", mode="r")["good/tiny/rows"].shape == (30, 16)
+    assert "gallery: 30 faces" in invoke("search", "--gallery", "z/good/tiny", "--probes", "again.zarr/good/tiny")
+    EmbeddingStore.at(Path("few.zarr")).save(
+        "m", "tiny", Embeddings(np.ones((3, 2), np.float32), np.ones(3, "f4")), True
+    )
+    message = invoke("measure", "--model", "few.zarr/m", "--on", "tiny", "--out", "r", code=2)
+    assert "few.zarr/m/tiny: 3 embeddings, tiny has 30 pictures" in message
+
+
+@pytest.fixture
+def experiments(world, opened):  # noqa: F811
+    """Two experiments with trained students and one set."""
+    for name, extra in (("one", "far = [0.1]\nprecision = 'bfloat16'"), ("two", "flip = false\nteacher = false")):
+        Path("runs", name).mkdir(parents=True)
+        Path("runs", name, "student.safetensors").touch()
+        Path(f"{name}.toml").write_text(
+            f"name = '{name}'\nteacher = 'teacher.onnx'\n[faces]\npath = 'f'\n"
+            f"[evaluate]\nbatch_size = 30\n{extra}\n[evaluate.sets]\npairs = 'pairs.bin'\n"
+        )
+    return opened
+
+
+def test_run_measures_as_the_experiment_says_unless_the_command_line_says_otherwise(experiments):
+    invoke("run", "--config", "one.toml", "--data", ".", "--out", "r")
+    assert [config.precision for config in experiments] == ["bfloat16", "float32"]  # the teacher keeps its own
+    assert list(results()["one"]["pairs"]["tar_at_far"]) == ["0.1"]
+    invoke("run", "--config", "one.toml", "--data", ".", "--out", "r", "--far", "0.3", "--precision", "float32")
+    assert [config.precision for config in experiments[2:]] == ["float32", "float32"]
+    assert list(results()["one"]["pairs"]["tar_at_far"]) == ["0.3"]
+
+
+def test_experiments_that_measure_differently_make_no_table_until_told_how(experiments):
+    both = ("run", "--config", "one.toml", "--config", "two.toml", "--data", ".", "--out", "r")
+    assert "evaluate.flip is True in one and False in two; a table needs one: give --flip" in invoke(*both, code=2)
+    invoke(*both, "--flip", "--far", "0.2", "--precision", "float32")
+    assert set(results()) == {"one", "two", "teacher (teacher)"}
+
+
+def test_a_batch_goes_on_only_with_the_options_it_was_begun_with(world):  # noqa: F811
+    Path("run").mkdir()
+    Path("run/epoch-1.pt").touch()
+    arguments = (Path("run"), ".pt", {"pairs": Path("pairs.bin")}, Path("b"), lambda path: Linear(dim=4))
+    evaluate_folder(*arguments, MeasureConfig(far=(0.1,)), tell=lambda line: None)
+    told = []
+    evaluate_folder(*arguments, MeasureConfig(far=(0.1,), workers=1), tell=told.append)
+    assert "already evaluated" in told[0]
+    with pytest.raises(UserError, match=r"options\.json: begun with far = \[0\.1\], now it is \[\]"):
+        evaluate_folder(*arguments, MeasureConfig(), tell=told.append)
+    Path("b/options.json").write_text("[")
+    with pytest.raises(UserError, match=r"options\.json: damaged"):
+        evaluate_folder(*arguments, MeasureConfig(), tell=told.append)
+
+
+def test_known_sets_are_found_by_name_in_any_spelling(tmp_path):
+    for place in ("lfw.bin", "faces_emore/cfp_fp.bin", "faces_emore/lfw.bin"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    (tmp_path / "lfw").mkdir()  # the training faces, not the pairs
+    found = named_sets(["LFW", "CFP-FP", "calfw", "small=tinyface_aligned_pad_0.1", "IJBC_0.1"], tmp_path)
+    assert found == {
+        "LFW": tmp_path / "lfw.bin",
+        "CFP-FP": tmp_path / "faces_emore/cfp_fp.bin",
+        "calfw": tmp_path / "calfw.bin",
+        "small": tmp_path / "tinyface_aligned_pad_0.1",
+        "IJBC_0.1": tmp_path / "IJBC_0.1",
+    }
+
+
+def test_every_command_says_what_its_options_are_for():
+    for name in ("run", "measure", "embed", "batch", "errors"):
+        text = CliRunner().invoke(main, [name, "--help"]).output
+        assert {"--precision", "--compile", "--workers", "--batch-size", "--device"} <= set(
+            text.replace("/", " ").split()
+        )
+        assert ("--far" in text.split()) == (name in ("run", "measure", "batch"))
