@@ -32,7 +32,8 @@ class Audit:
 
     same: float32 (N,), leave-one-out cosine of every face, NaN where its person has no other. other: float32 (n,).
     confidence, norm: float32 (N,), of the cache, mean over views; NaN where the picture was skipped.
-    noise: int64, suspicious samples, worst first. nearest, nearest_cosine: for each of `noise` the other person it is closest to, -1 where there is none.
+    noise: int64, suspicious samples, worst first. nearest, nearest_cosine: for each of them the other person it is
+    closest to, -1 where there is none.
     pairs: int64 (P,2) of suspicious people, lower number first; pair_cosine: float32 (P,), falling.
     noise_below, duplicate_above: the two thresholds.
     """

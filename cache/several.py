@@ -71,7 +71,7 @@ class SeveralCaches:
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D): the mean of the caches' unit centres, of unit length; zero where a class has no samples."""
-        return _unit(np.mean([cache.centers for cache in self.caches], axis=0, dtype=np.float64))
+        return _unit(np.stack([cache.centers for cache in self.caches]).mean(0, np.float64))
 
     def of_epoch(self, epoch: int) -> "TeacherCache | SeveralCaches":
         """What teaches in an epoch: all of them for `mean`; for `epoch` number `epoch` modulo their number."""
@@ -79,15 +79,15 @@ class SeveralCaches:
 
     def gather(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """The unit mean of the caches' embeddings of (sample, view) pairs: float32 (B,D)."""
-        return _unit(np.mean([_unit(cache.gather(samples, views)) for cache in self.caches], axis=0))
+        return _unit(np.stack([_unit(cache.gather(samples, views)) for cache in self.caches]).mean(0))
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Mean of the teachers' confidences, each by its own centres: float32 (B,)."""
-        return np.mean([cache.confidence(samples, views) for cache in self.caches], axis=0)
+        return np.stack([cache.confidence(samples, views) for cache in self.caches]).mean(0)
 
     def norm(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Mean of the teachers' norms: float32 (B,)."""
-        return np.mean([cache.norm(samples, views) for cache in self.caches], axis=0)
+        return np.stack([cache.norm(samples, views) for cache in self.caches]).mean(0)
 
     def pixels(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """CRC-32 of the RGB bytes the teachers saw: uint32 (B,)."""
