@@ -15,6 +15,7 @@ from cache.layout import Layout
 from cache.storage import from_stored
 from cache.store import layout_of, open_arrays, read_manifest, write_manifest, write_part, write_rows
 from common.errors import CacheError
+from common.subset import SELECTION
 
 SEALED_ARRAYS = ("confidence", "label", "center", "count")
 
@@ -48,6 +49,8 @@ def seal(path: Path) -> None:
     for name in SEALED_ARRAYS:
         for file in sorted(p for p in (path / name).rglob("*") if p.is_file() and p.name != "zarr.json"):
             entries[file.relative_to(path).as_posix()] = ledger.entry(file)
+    if (path / SELECTION).exists():
+        entries[SELECTION] = ledger.entry(path / SELECTION)
     ledger.gather(path, entries, skipped)
     sealed: dict[str, Any] = {"ledger": ledger.digest(path), "files": len(entries)}
     if skipped:

@@ -1,10 +1,12 @@
 """Is a cache still what was written, and would the same inputs still give it?
 
-`check_store` re-hashes every file. `replay` renders some (sample, view) pairs again and asks the teacher again, and so
-tells which of data, views or teacher is no longer what it was.
+`check_store` re-hashes every file. `replay` reads, decodes, renders and embeds some (sample, view) pairs again, and
+names the first of these steps whose result is no longer what it was.
 """
 
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,47 +14,60 @@ import numpy as np
 from cache import ledger
 from cache.reader import TeacherCache
 from cache.store import layout_of, read_manifest
+from common.errors import DataError
 from common.models import FaceModel
 from common.philox import words
+from common.pixels import decode_rgb, decoder_version
 from common.sources import FaceSource
 from common.views import Views, pixel_digest
 
 STREAM_REPLAY = 3
-# Cosine of a stored and a fresh embedding: float16 rounding leaves 1e-6, another machine's convolutions 1e-5.
+# Cosine of a stored and a fresh embedding: float16 rounding leaves 1e-6, int8 1e-4, other machines' convolutions 1e-5.
 TOLERANCE = 1e-3
 BATCH = 32
 
 
-@dataclass(frozen=True)
+@dataclass
 class Replay:
-    """What rendering and embedding some pairs again gave.
+    """What going through some pairs again gave; each list holds (sample, view) pairs.
 
-    pixels_differ, labels_differ: samples whose rendered bytes or labels are not those of the build. cosine: (n,) of
-    stored and fresh embeddings of the pairs whose pixels agree.
+    data: the encoded picture is another one. decoder, views: it is the same, but decoded and rendered it is not, by
+    another decoder than the cache's or by the same. teacher: on the same pixels the teacher answers otherwise.
+    labels: samples whose label is another one. cosine: float32 (n,) of stored and fresh embeddings of the pairs whose
+    pixels agree.
     """
 
     pairs: int
-    pixels_differ: list[int]
-    labels_differ: list[int]
-    cosine: np.ndarray
+    decoders: tuple[str, str]
+    data: list[tuple[int, int]] = field(default_factory=list)
+    decoder: list[tuple[int, int]] = field(default_factory=list)
+    views: list[tuple[int, int]] = field(default_factory=list)
+    teacher: list[tuple[int, int]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    cosine: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     def faults(self) -> list[str]:
         """One line for each input that changed."""
-        lines = []
-        if self.labels_differ:
-            lines.append(
-                f"data changed: the labels of {len(self.labels_differ)} samples, such as {self.labels_differ[0]}"
-            )
-        if self.pixels_differ:
-            lines.append(
-                f"data, views or decoder changed: {len(self.pixels_differ)} of {self.pairs} rendered faces are other "
-                f"pixels, such as sample {self.pixels_differ[0]}"
-            )
-        if len(self.cosine) and self.cosine.min() < 1 - TOLERANCE:
-            lines.append(
-                f"teacher changed: on the same pixels its cosine with the cache falls to {self.cosine.min():.4f}"
-            )
-        return lines
+        return list(self._faults())
+
+    def _faults(self) -> Iterator[str]:
+        if self.labels:
+            yield f"data changed: the labels of {len(self.labels)} samples, such as {self.labels[0]}"
+        was, now = self.decoders
+        cosine = f"cosine with the cache down to {self.cosine.min(initial=1):.4f}"
+        for changed, pairs, what in (
+            ("data", self.data, "the encoded pictures are not those the teacher saw"),
+            ("decoder", self.decoder, f"the same pictures decode to other pixels; it was {was!r} and is now {now!r}"),
+            ("views", self.views, "other pixels are rendered from the same pictures by the same decoder"),
+            (
+                "teacher",
+                self.teacher,
+                f"other embeddings of the same pixels, cosine with the cache down to {lowest:.4f}",
+            ),
+        ):
+            if pairs:
+                some = f"{len(pairs)} of {self.pairs} faces, such as sample {pairs[0][0]} view {pairs[0][1]}"
+                yield f"{changed} changed: {some}: {what}"
 
 
 def check_store(path: Path) -> list[str]:
@@ -78,23 +93,57 @@ def check_store(path: Path) -> list[str]:
 
 
 def replay(cache: TeacherCache, source: FaceSource, teacher: FaceModel, pairs: int, seed: int = 0) -> Replay:
-    """Render `pairs` random (sample, view) pairs again, compare digests, and compare the teacher's answers."""
+    """Go through `pairs` random (sample, view) pairs again, from the encoded picture to the teacher's answer."""
     draw = words(seed, STREAM_REPLAY, np.arange(pairs), 0).astype(np.int64)
     samples, shown = draw[:, 0] % min(len(cache), len(source)), draw[:, 1] % cache.views
-    described = cache.manifest["views"]
-    views = Views.from_manifest(described)
-    differ, cosines = [], []
+    views = Views.from_manifest(cache.manifest["views"])
+    found = Replay(pairs, (cache.manifest["decoder"], decoder_version()))
+    found.labels = samples[cache.labels[samples] != source.labels[samples]].tolist()
+    cosines = []
     for start in range(0, pairs, BATCH):
         part = slice(start, start + BATCH)
-        faces = [
-            views.render(source.rgb(int(s)), int(s), int(v)) for s, v in zip(samples[part], shown[part], strict=True)
-        ]
-        same = np.array([pixel_digest(face) for face in faces]) == cache.pixels(samples[part], shown[part])
-        differ += samples[part][~same].tolist()
-        if same.any():
-            fresh = teacher.embed(np.stack([face for face, agrees in zip(faces, same, strict=True) if agrees]))
-            stored = cache.gather(samples[part][same], shown[part][same])
+        same: list[tuple[int, int]] = []
+        faces = []
+        for sample, view in zip(samples[part].tolist(), shown[part].tolist(), strict=True):
+            face = _render_again(cache, source, views, sample, view, found)
+            if face is not None:
+                faces.append(face)
+                same.append((sample, view))
+        if faces:
+            fresh = teacher.embed(np.stack(faces))
+            at = np.array(same)
+            stored = cache.gather(at[:, 0], at[:, 1])
             lengths = np.linalg.norm(fresh, axis=1) * np.linalg.norm(stored, axis=1)
             cosines.append((fresh * stored).sum(1) / lengths)
-    relabelled = samples[cache.labels[samples] != source.labels[samples]].tolist()
-    return Replay(pairs, differ, relabelled, np.concatenate(cosines) if cosines else np.empty(0))
+            found.teacher += [
+                pair for pair, cosine in zip(same, cosines[-1], strict=True) if not cosine >= 1 - TOLERANCE
+            ]
+    if cosines:
+        found.cosine = np.concatenate(cosines)
+    return found
+
+
+def _render_again(
+    cache: TeacherCache, source: FaceSource, views: Views, sample: int, view: int, found: Replay
+) -> np.ndarray | None:
+    """The face as rendered now if it is the one the teacher saw, else None, with the cause put down in `found`."""
+    jpeg, face = b"", None
+    try:
+        jpeg = source.jpeg(sample)
+        face = views.render(decode_rgb(jpeg, source.name(sample)), source.number(sample), view)
+    except DataError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+    at = np.array([sample])
+    if zlib.crc32(jpeg) != cache.picture(at)[0]:
+        changed = found.data
+    else:
+        changed = found.views if found.decoders[0] == found.decoders[1] else found.decoder
+    if face is None:
+        agrees = sample in cache.skipped
+    else:
+        agrees = sample not in cache.skipped and pixel_digest(face) == cache.pixels(at, view)[0]
+    # A picture that was packed into other bytes of the same pixels is other data nevertheless.
+    if changed is found.data or not agrees:
+        changed.append((sample, view))
+    return face if agrees else None

@@ -5,7 +5,7 @@ labelled faces the mistake shows: cosines within identities must lie above those
 red and blue exchanged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,8 +121,19 @@ def labelled_sample(source: FaceSource, identities: int = 60, each: int = 4) -> 
     chosen = sorted((found for found in members.values() if len(found) > 1), key=len, reverse=True)[:identities]
     if not chosen:
         raise DataError("no identity of these faces has two pictures; a check of the teacher needs some")
-    indices = [index for found in chosen for index in found]
-    return np.stack([source.rgb(index) for index in indices]), np.array([source.label(index) for index in indices])
+    faces = dict(_decoded(source, [index for found in chosen for index in found]))
+    if not faces:
+        raise DataError(f"none of {len(chosen)} identities' pictures decodes; a check of the teacher needs some")
+    return np.stack(list(faces.values())), np.array([source.label(index) for index in faces])
+
+
+def _decoded(source: FaceSource, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Faces that decode; whether another one may be left out is for the build to say (cache.on_bad_image)."""
+    for index in indices:
+        try:
+            yield index, source.rgb(index)
+        except DataError:
+            continue
 
 
 def separation(cosines: np.ndarray, same: np.ndarray) -> Separation:

@@ -1,6 +1,5 @@
 """Damage is found, named and mended; replay says what changed."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,10 @@ from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.verify import check_store, replay
+from common.pixels import decode_rgb
 from common.recordio_dataset import write_recordio_dataset
 from common.sources import open_source
+from common.views import Views
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs
 
@@ -67,7 +68,9 @@ def swap(file: Path) -> None:
 DAMAGE = {"flip": flip, "truncate": truncate, "delete": Path.unlink, "swap": swap}
 
 
-@pytest.mark.parametrize("array", ["embedding/c/0/0/0", "norm/c/1/2", "pixels/c/0/4", "confidence/c/1/0", "label/c/0"])
+@pytest.mark.parametrize(
+    "array", ["embedding/c/0/0/0", "norm/c/1/2", "pixels/c/0/4", "confidence/c/1/0", "label/c/0", "picture/c/2"]
+)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "swap"])
 def test_damage_is_named_and_repaired_to_the_same_bytes(path, array, damage):
     whole = tree(path)
@@ -97,23 +100,66 @@ def test_replay_of_unchanged_inputs_agrees(path):
     assert len(again.cosine) == 40
 
 
+def causes(path: Path, teacher: TinyTeacher | None = None, pairs: int = 40) -> list[str]:
+    again = replay(TeacherCache(path), open_source("data/faces"), teacher or TinyTeacher(), pairs)
+    return [fault.split(":")[0] for fault in again.faults()]
+
+
 def test_replay_says_that_the_teacher_changed(path):
-    faults = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(seed=1), 40).faults()
-    assert len(faults) == 1
-    assert faults[0].startswith("teacher changed")
+    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(seed=1), 40)
+    assert len(again.teacher) == 40
+    assert [fault.split(":")[0] for fault in again.faults()] == ["teacher changed"]
 
 
-def test_replay_says_that_the_pixels_changed(path):
-    shutil.rmtree("data/faces")
-    write_recordio_dataset(Path("data/faces"), jpegs(7, 5, first=100))
-    faults = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 40).faults()
-    assert [fault.split(":")[0] for fault in faults] == ["data, views or decoder changed"]
+def test_replay_says_which_pictures_changed(path):
+    people = jpegs(7, 5)
+    people[2][1], people[2][2] = people[2][2], people[2][1]
+    write_recordio_dataset(Path("data/faces"), people)
+    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 200)
+    assert {sample for sample, _ in again.data} == {11, 12}
+    assert not again.decoder + again.views + again.teacher
+
+
+def test_a_picture_that_no_longer_decodes_is_changed_data(path):
+    people = jpegs(7, 5)
+    people[2][1] = people[2][1][:300]
+    write_recordio_dataset(Path("data/faces"), people)
+    assert causes(path, pairs=200) == ["data changed"]
+
+
+def test_replay_says_that_the_decoder_changed(path, monkeypatch):
+    """Another decoder rounds otherwise and says another version; the encoded pictures are the same."""
+    monkeypatch.setattr("cache.verify.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
+    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    assert causes(path) == ["decoder changed"]
+
+
+def test_another_decoder_with_the_same_pixels_is_no_fault(path, monkeypatch):
+    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    assert causes(path) == []
+
+
+def test_replay_says_that_the_views_changed(path, monkeypatch):
+    render = Views.render
+    monkeypatch.setattr(Views, "render", lambda self, rgb, sample, view: render(self, rgb, sample, 0))
+    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 40)
+    assert [fault.split(":")[0] for fault in again.faults()] == ["views changed"]
+    assert {view for _, view in again.views} == {1}, "view 0 is as stored"
+
+
+def test_each_of_several_causes_is_told_of_its_own_faces(path):
+    people = jpegs(7, 5)
+    people[0][0] = people[6][4]
+    write_recordio_dataset(Path("data/faces"), people)
+    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(seed=1), 300)
+    assert {sample for sample, _ in again.data} == {0}
+    assert {sample for sample, _ in again.teacher} == set(range(1, 35))
 
 
 def test_replay_says_that_labels_changed(path):
     people = jpegs(7, 5)
     people[0], people[1] = people[0] + people[1][:1], people[1][1:]
     write_recordio_dataset(Path("data/faces"), people)
-    faults = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 200).faults()
-    assert len(faults) == 1
-    assert faults[0].startswith("data changed: the labels of")
+    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 200)
+    assert set(again.labels) == {5}
+    assert again.faults()[0].startswith("data changed: the labels of")

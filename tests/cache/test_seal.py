@@ -1,0 +1,73 @@
+"""Class centres and confidences are those of a brute-force loop over the stored rows."""
+
+import numpy as np
+import pytest
+import zarr
+
+from cache.build import build
+from cache.reader import TeacherCache
+from common.errors import CacheError
+from common.recordio_dataset import write_recordio_dataset
+from common.sources import open_source
+from tests.tiny import TinyTeacher, experiment, jpegs
+
+
+def build_uneven(world, **cache) -> zarr.Group:
+    """Classes of 4, 1, 2, 6 and 3 photos, one of them photographed twice the same; opened without our reader."""
+    people = [faces[:n] for faces, n in zip(jpegs(5, 6), (4, 1, 2, 6, 3), strict=True)]
+    people[2][1] = people[2][0]
+    write_recordio_dataset(world / "data" / "faces", people)
+    path = build(experiment(cache=cache), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
+    return zarr.open_group(path, mode="r")
+
+
+def stored_rows(group: zarr.Group) -> np.ndarray:
+    rows = group["embedding"][:].astype(np.float32)
+    return (rows * group["scale"][:][..., None] if "scale" in group else rows).astype(np.float64)
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_centres_are_the_unit_mean_of_a_class_and_confidence_the_cosine_with_it(world, dtype):
+    group = build_uneven(world, dtype=dtype)
+    rows, labels = stored_rows(group), group["label"][:]
+    for c in range(5):
+        center = unit(rows[:, labels == c].sum((0, 1)))
+        np.testing.assert_allclose(group["center"][c], center, atol=1e-6)
+        np.testing.assert_allclose(group["confidence"][:, labels == c], rows[:, labels == c] @ center, atol=1e-6)
+    assert group["count"][:].tolist() == [4, 1, 2, 6, 3]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_leave_one_out_takes_the_centre_without_any_view_of_the_sample(world, dtype):
+    group = build_uneven(world, dtype=dtype, confidence="leave_one_out")
+    rows, labels = stored_rows(group), group["label"][:]
+    views, samples = group["confidence"].shape
+    for sample in range(samples):
+        others = (labels == labels[sample]) & (np.arange(samples) != sample)
+        center = unit(rows[:, others if others.any() else [sample]].sum((0, 1)))
+        for view in range(views):
+            want = rows[view, sample] @ center
+            assert group["confidence"][view, sample] == pytest.approx(want, abs=1e-6), sample
+    np.testing.assert_allclose(group["center"][3], unit(rows[:, labels == 3].sum((0, 1))), atol=1e-6)
+
+
+def test_leaving_out_lowers_the_confidence_of_small_classes(world):
+    plain = build_uneven(world)["confidence"][:]
+    loo = build_uneven(world, confidence="leave_one_out", path="caches/loo")["confidence"][:]
+    # The second class has one photo, which keeps its centre; the third two equal ones, which vouch for each other.
+    alone, both = 4, [5, 6]
+    np.testing.assert_allclose(loo[:, alone], plain[:, alone], atol=1e-6)
+    np.testing.assert_allclose(loo[:, both], plain[:, both], atol=1e-3)
+    others = np.delete(np.arange(16), [alone, *both])
+    assert (loo[:, others] < plain[:, others]).all()
+
+
+def test_the_manifest_says_which_confidence_and_another_is_refused(world):
+    build_uneven(world, confidence="leave_one_out")
+    assert TeacherCache("caches/tiny").manifest["confidence"] == "leave_one_out"
+    with pytest.raises(CacheError, match="confidence is 'leave_one_out' in the cache and 'center' now"):
+        build_uneven(world)
