@@ -137,12 +137,14 @@ def _describe(problem: Any, files: list[Path], overridden: set[tuple[str, ...]])
         what = f"unknown key{_nearest(loc)}"
     elif problem["type"] not in ("missing", "value_error"):
         what = f"{what}, not {problem['input']!r}"
-    if loc in overridden:
+    # An entry of a list has no line of its own.
+    key = tuple(part for part in problem["loc"] if isinstance(part, str))
+    if key in overridden:
         return f"--set {name}: {what}"
     # A whole table's error says which of its keys it means in its first word.
-    inner = (*loc, what.split(" ", 1)[0])
+    inner = (*key, what.split(" ", 1)[0])
     for path in files:
-        line = _line_of(path, inner) or _line_of(path, loc)
+        line = _line_of(path, inner) or _line_of(path, key)
         if line:
             return f"{path}:{line}: {name}: {what}"
     return f"{files[0]}: {name}: {what}" if name else f"{files[0]}: {what}"
