@@ -62,7 +62,7 @@ class Replay:
             (
                 "teacher",
                 self.teacher,
-                f"other embeddings of the same pixels, cosine with the cache down to {lowest:.4f}",
+                f"other embeddings of the same pixels, {cosine}",
             ),
         ):
             if pairs:
