@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cache.reader import TeacherCache
 from common.config import Config, ViewsConfig
 from common.models import fit
 from common.sources import FaceSource
 from common.views import Views, epoch_order, view_numbers
+from distill.pixels import Verify, check_pixels
 
 
 class Batch(NamedTuple):
@@ -39,13 +40,26 @@ def steps_in_epoch(samples: int, global_batch: int) -> int:
     return samples // global_batch
 
 
+def kept_samples(total: int, cache: TeacherCache | None) -> np.ndarray:
+    """The samples an epoch visits, int64: all but those whose pictures do not decode, as the cache knows them."""
+    return np.arange(total) if cache is None else np.delete(np.arange(total), cache.skipped)
+
+
 def epoch_batches(
-    samples: int, views: ViewsConfig, count: int, seed: int, epoch: int, batch: int, rank: int, ranks: int
+    samples: np.ndarray,
+    views: ViewsConfig,
+    count: int,
+    seed: int,
+    epoch: int,
+    batch: int,
+    rank: int,
+    ranks: int,
+    first: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(sample numbers, view numbers) of one rank's batches of an epoch, each int64 (batch,)."""
-    order = epoch_order(samples, epoch, seed)
+    """(sample numbers, view numbers) of one rank's batches of an epoch from the `first` on, each int64 (batch,)."""
+    order = samples[epoch_order(len(samples), epoch, seed)]
     shown = view_numbers(order, epoch, views.seed, count, views.order)
-    for step in range(steps_in_epoch(samples, batch * ranks)):
+    for step in range(first, steps_in_epoch(len(samples), batch * ranks)):
         start = (step * ranks + rank) * batch
         yield order[start : start + batch], shown[start : start + batch]
 
@@ -54,18 +68,27 @@ class FaceBatches(Dataset):
     """What a worker needs to turn (samples, views) into a Batch; asked by whole batches."""
 
     def __init__(
-        self, source: FaceSource, views: Views, cache: TeacherCache | None, confidence: bool, size: tuple[int, int]
+        self,
+        source: FaceSource,
+        views: Views,
+        cache: TeacherCache | None,
+        confidence: bool,
+        size: tuple[int, int],
+        verify: Verify = "sample",
     ) -> None:
-        """confidence: gather it with f_t. size: (height, width) of the faces the student sees."""
+        """confidence: gather it with f_t. size: (height, width) of the faces the student sees. verify: the share of
+        them whose pixels are compared with what the teacher saw."""
         self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
+        self.verify = verify
 
     def __getitem__(self, pairs: tuple[np.ndarray, np.ndarray]) -> Batch:
         samples, views = pairs
         faces = [
-            self.views.render(self.source.rgb(int(i)), int(i), int(v)) for i, v in zip(samples, views, strict=True)
+            self.views.render(self.source.rgb(int(i)), self.source.number(int(i)), int(v)) for i, v in zip(samples, views, strict=True)
         ]
         f_t = confidence = None
         if self.cache is not None:
+            check_pixels(self.cache, samples, views, faces, self.verify)
             f_t = torch.from_numpy(self.cache.gather(samples, views))
             if self.confidence:
                 confidence = torch.from_numpy(self.cache.confidence(samples, views))
@@ -80,32 +103,27 @@ class FaceBatches(Dataset):
 
 
 class EpochOrder:
-    """The DataLoader's sampler: whole batches of one epoch, for one rank."""
+    """The DataLoader's sampler: whole batches of one epoch, for one rank, from batch number `first` on."""
 
-    def __init__(self, config: Config, samples: int, rank: int, ranks: int) -> None:
+    def __init__(self, config: Config, samples: np.ndarray, rank: int, ranks: int) -> None:
         self._views, self._train = config.views, config.train
-        self._samples, self._rank, self._ranks = samples, rank, ranks
-        self.epoch = 0
+        self.samples, self._rank, self._ranks = samples, rank, ranks
+        self.epoch = self.first = 0
 
     def __len__(self) -> int:
-        return steps_in_epoch(self._samples, self._train.batch_size * self._ranks)
+        return steps_in_epoch(len(self.samples), self._train.batch_size * self._ranks)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         train = self._train
         count = self._views.number
         return epoch_batches(
-            self._samples, self._views, count, train.seed, self.epoch, train.batch_size, self._rank, self._ranks
+            self.samples,
+            self._views,
+            count,
+            train.seed,
+            self.epoch,
+            train.batch_size,
+            self._rank,
+            self._ranks,
+            self.first,
         )
-
-
-def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
-    """A DataLoader over whole batches; workers stay alive between epochs."""
-    return DataLoader(
-        faces,
-        batch_size=None,
-        sampler=order,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=pin,
-        prefetch_factor=4 if workers else None,
-    )

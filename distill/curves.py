@@ -1,6 +1,8 @@
 """A run's curves: one JSON object a line, and the same numbers for TensorBoard."""
 
 import json
+import math
+import os
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -22,10 +24,15 @@ class Curves:
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
-        """Keep the numbers of a step."""
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        """Keep the numbers of a step; one that is not finite, which JSON does not have, becomes null."""
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+        self._file.write(json.dumps({"step": step, **finite}) + "\n")
         for name, value in numbers.items():
             self._board.add_scalar(name, value, step)
+
+    def sync(self) -> None:
+        """Wait until all lines are on the disk: a checkpoint counts on those before it."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

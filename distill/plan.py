@@ -10,8 +10,9 @@ from common.plan import Plan, open_faces, plan_faces, size_text
 from common.runtime import world_size
 from common.views import Views
 from distill.batches import steps_in_epoch
+from distill.forecast import checkpoint_bytes, disk_bytes, free_bytes
+from distill.run import open_cache
 from distill.schedule import peak_rate
-from distill.train import open_cache
 
 
 def plan_training(config: Config, root: Path) -> Plan:
@@ -31,8 +32,10 @@ def plan_training(config: Config, root: Path) -> Plan:
         plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
     plan.add("learning rate", f"{peak_rate(train, world_size()):.4g}, schedule {train.schedule}")
     if identities:
-        state = 4 * (2 * parameters + identities * config.student.embedding_size)
-        plan.add("disk", f"{size_text(train.keep_checkpoints * state)} for {train.keep_checkpoints} checkpoints")
+        one, needed = checkpoint_bytes(config, student, identities), disk_bytes(config, student, identities)
+        plan.add("disk", f"{size_text(one)} a checkpoint, up to {size_text(needed)}")
+        if (free := free_bytes(config.run_dir)) < needed:
+            plan.missing.append(f"room for checkpoints: {size_text(needed)} needed, {size_text(free)} free")
     return plan
 
 

@@ -9,7 +9,14 @@ from common.files import replacing
 from common.runtime import barrier, rank
 
 # Changing these does not make it another run.
-FREE_TO_CHANGE = ("evaluate.", "train.workers", "train.log_every", "train.keep_checkpoints", "faces.origin")
+FREE_TO_CHANGE = (
+    "evaluate.",
+    "faces.origin",
+    *(f"train.{name}" for name in ("workers", "log_every", "keep_checkpoints", "checkpoint_minutes", "verify")),
+    *(f"train.{name}" for name in ("evaluate_every", "best_by")),
+    # distill/progress.py holds the global batch fast, which ranks may share out in another way.
+    "train.batch_size",
+)
 
 
 def claim(run_dir: Path, config: Config) -> None:

@@ -1,16 +1,23 @@
 """One training step: faces and cached teacher embeddings in, moved weights out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from common.config import TrainConfig
-from common.runtime import mean_over_ranks, world_size
+from common.philox import words
+from common.runtime import mean_over_ranks, rank
+from common.torch_model import DTYPES
 from distill.batches import Batch
+from distill.ema import WeightAverage
 from distill.head import Head
 from distill.schedule import peak_rate, rate_factor
+from distill.sync_batchnorm import synchronise
+
+# Stream of the random words that seed what is random inside a network; fixed, since runs are bound to it.
+STREAM_NETWORK = 16
 
 
 class Trainer:
@@ -23,67 +30,114 @@ class Trainer:
     def __init__(self, student: nn.Module, head: Head, train: TrainConfig, device: torch.device, ranks: int) -> None:
         self.config, self.device = train, device
         self.layout = torch.channels_last if train.channels_last else torch.contiguous_format
-        self.student = student.to(device=device, memory_format=self.layout)  # type: ignore[call-overload]
+        if train.sync_batchnorm:
+            student = synchronise(student)
+        self.student = student.to(device=device, memory_format=self.layout).train()  # type: ignore[call-overload]
         self.head = head.to(device).train()
-        self.network: nn.Module = self.student.train()
-        if train.compile:
-            self.network = torch.compile(self.network)  # type: ignore[assignment]
-        if world_size() > 1:
-            self.network = DistributedDataParallel(self.network, [device.index] if device.type == "cuda" else None)
+        self.network = torch.compile(self.student) if train.compile else self.student
+        self.average = WeightAverage(self.student, train.ema) if train.ema else None
         self.peak = peak_rate(train, ranks)
         self.optimiser = torch.optim.SGD(
             [p for p in (*student.parameters(), *head.parameters()) if p.requires_grad],
             lr=self.peak,
             momentum=train.momentum,
             weight_decay=train.weight_decay,
+            fused=True,
         )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "float16")
 
     def step(self, batch: Batch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""
-        torch.manual_seed(self.config.seed * 1_000_003 + step)
         rate = self.peak * rate_factor(self.config, step, steps_per_epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        faces, labels = self._to_input(batch.faces), self._to(batch.labels)
+        faces, labels = self._to(batch.faces).chunk(self.config.accumulate), self._to(batch.labels)
         f_t = None if batch.f_t is None else self._to(batch.f_t)
         confidence = None if batch.confidence is None else self._to(batch.confidence)
 
         self.optimiser.zero_grad(set_to_none=True)
-        low = self.config.precision != "float32"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            f_s = self.network(faces)
+        f_s = self._forward(faces[0], step, 0) if len(faces) == 1 else self._without_graph(faces, step)
         loss, stats = self.head(f_s, f_t, labels, step / steps_per_epoch, confidence)
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        if len(faces) > 1:
+            self._backward_again(faces, f_s, step)
+        self._share_gradients()
+        self.scaler.unscale_(self.optimiser)
+        gradient = nn.utils.clip_grad_norm_(self.student.parameters(), self.config.gradient_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.follow(self.student, step)
+        target = stats.pop("target_logit").mean()
+        return {"loss": loss.detach(), "gradient_norm": gradient, "target_logit": target, **stats}
+
+    def _forward(self, faces: Tensor, step: int, part: int) -> Tensor:
+        """f_s of the part-th micro-batch of a step: the same numbers each time it is asked for."""
+        low, high = words(self.config.seed, STREAM_NETWORK, step, rank() * self.config.accumulate + part)[:2].tolist()
+        torch.manual_seed(low | high << 32)
+        dtype = DTYPES[self.config.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            return self.network(self._to_input(faces))
+
+    @torch.no_grad()
+    def _without_graph(self, parts: Sequence[Tensor], step: int) -> Tensor:
+        """f_s of the whole batch as a leaf for the head's gradient: gradient caching (Gao et al., RepL4NLP 2021).
+
+        Memory is that of one micro-batch; the price is a second forward pass. BatchNorm's running statistics are put
+        back, for that second pass moves them.
+        """
+        before = [buffer.clone() for buffer in self.student.buffers()]
+        f_s = torch.cat([self._forward(part, step, number).float() for number, part in enumerate(parts)])
+        for buffer, value in zip(self.student.buffers(), before, strict=True):
+            buffer.copy_(value)
+        return f_s.requires_grad_()
+
+    def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int) -> None:
+        assert f_s.grad is not None
+        for number, (part, gradient) in enumerate(zip(parts, f_s.grad.chunk(len(parts)), strict=True)):
+            again = self._forward(part, step, number)
+            again.backward(gradient.to(again.dtype))
+
+    def _share_gradients(self) -> None:
+        """Means over ranks, the student's in one call.
+
+        Not DistributedDataParallel: its buckets are laid out anew after the first step of a process, so a run that is
+        resumed would sum in another order than one that was not.
+        """
         for parameter in self.head.parameters():
             if parameter.grad is not None:
                 mean_over_ranks(parameter.grad)
-        gradient = nn.utils.clip_grad_norm_(self.student.parameters(), self.config.gradient_norm)
-        self.optimiser.step()
-        target = stats.pop("target_logit").mean()
-        return {"loss": loss.detach(), "gradient_norm": gradient, "target_logit": target, **stats}
+        if torch.distributed.is_initialized():
+            gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
+            flat = mean_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
+            for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(mean.view(gradient.shape))
 
     def rate(self) -> float:
         """The learning rate of the last step."""
         return self.optimiser.param_groups[0]["lr"]
 
+    def exported(self) -> nn.Module:
+        """The network that leaves the run: the averaged one where the recipe has one."""
+        return self.student if self.average is None else self.average.network
+
     def state(self) -> dict[str, Any]:
-        """Everything that steps change."""
-        return {
-            "student": self.student.state_dict(),
-            "head": self.head.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+        """Everything that steps change: tensors and plain numbers, to be asked for on all ranks."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a `state()`."""
-        self.student.load_state_dict(state["student"])
-        self.head.load_state_dict(state["head"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"student": self.student, "head": self.head, "optimiser": self.optimiser, "scaler": self.scaler}
+        return parts if self.average is None else {**parts, "average": self.average}
 
     def _to(self, x: Tensor) -> Tensor:
         return x.to(self.device, non_blocking=True)
 
     def _to_input(self, faces: Tensor) -> Tensor:
         """uint8 (B,H,W,3) -> float32 (B,3,H,W) in [-1,1]; the student's contract, as InsightFace's."""
-        pixels = self._to(faces).permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
+        pixels = faces.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
         return pixels.div_(127.5).sub_(1)

@@ -1,18 +1,31 @@
-"""Numbers between two log lines: means of what the steps gave, pace, and the guard against losses not finite."""
+"""Numbers between two log lines: means of what the steps gave, pace, and whether all of them were finite."""
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from common.errors import UserError
-from common.runtime import mean_over_ranks
+from common.runtime import gather_rows, mean_over_ranks
 from distill.batches import Batch
 
 
+class BadStep(NamedTuple):
+    """The first step of a window with a number that is not finite, and its global batch."""
+
+    step: int
+    name: str
+    value: float
+    samples: list[int]
+    views: list[int]
+
+
 class Window:
-    """Collects steps without reading them back from the device until a line is due."""
+    """Collects steps without reading them back from the device until a line is due.
+
+    Runs save themselves only where a window ends, so it is always empty in a checkpoint.
+    """
 
     def __init__(self) -> None:
         self._start()
@@ -20,9 +33,12 @@ class Window:
     def _start(self) -> None:
         self._began = time.perf_counter()
         self._waited = 0.0
-        self._faces = 0
         self._steps: list[dict[str, Tensor]] = []
-        self._samples: list[Tensor] = []
+        self._batches: list[Tensor] = []
+
+    def __len__(self) -> int:
+        """Steps since the last line."""
+        return len(self._steps)
 
     def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches, noting how long each was waited for."""
@@ -38,32 +54,33 @@ class Window:
 
     def add(self, batch: Batch, scalars: dict[str, Tensor]) -> None:
         """Note one step's scalars."""
-        self._steps.append(scalars)
-        self._samples.append(batch.samples)
-        self._faces += len(batch.samples)
+        self._steps.append({name: x.detach().float() for name, x in scalars.items()})
+        self._batches.append(torch.stack([batch.samples, batch.views], 1))
 
-    def close(self, last_step: int, ranks: int) -> tuple[dict[str, float], float]:
-        """(means over the window and all ranks with pace, seconds of the window); the next window begins.
+    def not_finite(self, last_step: int, names: tuple[str, ...]) -> BadStep | None:
+        """The first step where one of these numbers is not finite on any rank; the same answer on all ranks.
 
-        last_step: number of the last step added. Raises UserError naming the step and its samples when a loss was not
-        finite.
+        last_step: number of the last step added.
         """
-        table = torch.stack([torch.stack([x.detach().float() for x in s.values()]) for s in self._steps])
-        names = list(self._steps[0])
-        self._refuse_non_finite(table[:, names.index("loss")].cpu(), last_step)
-        means = dict(zip(names, mean_over_ranks(table.mean(0)).tolist(), strict=True))
-        seconds = time.perf_counter() - self._began
-        means |= {"faces_per_second": self._faces * ranks / seconds, "data_wait": self._waited / seconds}
-        self._start()
-        return means, seconds
+        table = torch.stack([torch.stack([step[name] for name in names]) for step in self._steps])
+        of_ranks = gather_rows(table[None]).cpu()  # (ranks, steps, names)
+        bad = (~torch.isfinite(of_ranks)).any(0).nonzero()
+        if not len(bad):
+            return None
+        at, column = bad[0].tolist()
+        values = of_ranks[:, at, column]
+        pairs = gather_rows(self._batches[at].to(table.device)).T.tolist()
+        worst = float(values[~torch.isfinite(values)][0])
+        return BadStep(last_step - len(self._steps) + 1 + at, names[column], worst, *pairs)
 
-    def _refuse_non_finite(self, losses: Tensor, last_step: int) -> None:
-        bad = (~torch.isfinite(losses)).nonzero()
-        if len(bad):
-            first = int(bad[0])
-            step = last_step - len(losses) + 1 + first
-            samples = self._samples[first].tolist()
-            raise UserError(
-                f"the loss of step {step} is {losses[first].item()}: lower train.lr, or use precision = 'float32'; the "
-                f"last checkpoint is kept. Samples of the batch: {samples[:8]}{' ...' if len(samples) > 8 else ''}"
-            )
+    def close(self, ranks: int) -> tuple[dict[str, float], float]:
+        """(means over the window and all ranks with pace, seconds of the window); the next window begins."""
+        names = list(self._steps[0])
+        means = torch.stack([torch.stack([*step.values()]) for step in self._steps]).mean(0).double().cpu()
+        pace = torch.tensor([time.perf_counter() - self._began, self._waited], dtype=torch.float64)
+        device = self._steps[0][names[0]].device
+        *values, seconds, waited = mean_over_ranks(torch.cat([means, pace]).to(device)).tolist()
+        faces = sum(len(batch) for batch in self._batches) * ranks
+        self._start()
+        numbers = dict(zip(names, values, strict=True))
+        return numbers | {"faces_per_second": faces / seconds, "data_wait": waited / seconds}, seconds

@@ -1,54 +1,27 @@
 """Stage two: the same weights whatever interrupts it, however many workers make its batches."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from cache.build import build
 from common.config import ModelConfig, ViewsConfig
-from common.errors import CacheError, ConfigError, DataError, UserError
+from common.errors import CacheError, ConfigError, UserError
 from common.models import open_model
 from common.sources import open_source
 from common.views import Views
 from distill import checkpoints
 from distill.batches import FaceBatches, epoch_batches
-from distill.step import Trainer
-from distill.train import train
-from tests.tiny import TinyTeacher, experiment
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def cached(world) -> Path:
-    build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
-    return world
-
-
-def run(name: str, **sections) -> dict[str, torch.Tensor]:
-    config = experiment(name=name, cache={"path": "caches/tiny"}, **sections)
-    return load_file(train(config, Path("data"), CPU, 1))
-
-
-def curves(name: str) -> list[dict]:
-    """The run's numbers without its pace."""
-    lines = [json.loads(line) for line in Path(f"runs/{name}/metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("faces_per_second", "data_wait")} for line in lines]
-
-
-def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+from tests.distill.small_runs import curves, equal, run
+from tests.tiny import TinyTeacher
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_global_batches_do_not_depend_on_the_number_of_ranks(ranks):
     views = ViewsConfig()
-    whole = list(epoch_batches(103, views, 2, seed=5, epoch=3, batch=12, rank=0, ranks=1))
-    parts = [list(epoch_batches(103, views, 2, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
+    whole = list(epoch_batches(np.arange(103), views, 2, seed=5, epoch=3, batch=12, rank=0, ranks=1))
+    parts = [list(epoch_batches(np.arange(103), views, 2, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
     assert len(whole) == 8
     for step, (samples, shown) in enumerate(whole):
         assert np.array_equal(np.concatenate([parts[r][step][0] for r in range(ranks)]), samples)
@@ -67,27 +40,6 @@ def test_a_batch_carries_the_faces_and_the_teachers_word_on_them(cached):
         assert batch.labels[i] == source.label(sample)
         raw = TinyTeacher().embed(np.ascontiguousarray(face)[None])[0]
         np.testing.assert_allclose(batch.f_t[i], raw / np.linalg.norm(raw), atol=1e-3)
-
-
-def test_a_run_stopped_in_an_epoch_ends_in_the_weights_of_an_undisturbed_one(cached, monkeypatch):
-    whole = run("whole", train={"epochs": 3})
-    step = Trainer.step
-
-    def stop_at(number):
-        def stopping(self, batch, at, steps):
-            if at == number:
-                raise KeyboardInterrupt
-            return step(self, batch, at, steps)
-
-        return stopping
-
-    for number in (6, 9):
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "step", stop_at(number))
-            with pytest.raises(KeyboardInterrupt):
-                run("stopped", train={"epochs": 3})
-    assert equal(run("stopped", train={"epochs": 3}), whole)
-    assert curves("stopped") == curves("whole")
 
 
 def test_workers_change_nothing(cached):
@@ -144,16 +96,3 @@ def test_a_student_of_another_width_is_refused(cached):
 def test_a_loss_that_is_not_finite_names_step_and_samples(cached):
     with pytest.raises(UserError, match=r"loss of step \d+ is (nan|inf).*Samples of the batch: \["):
         run("broken", train={"lr": 1e30, "schedule": "step", "warmup_epochs": 0, "gradient_norm": 1e30})
-
-
-def test_a_damaged_checkpoint_is_named(cached):
-    run("damaged")
-    newest = sorted(Path("runs/damaged/checkpoints").glob("*.pt"))[-1]
-    newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.raises(DataError, match=newest.name):
-        run("damaged")
-
-
-def test_only_the_last_checkpoints_are_kept(cached):
-    run("kept", train={"epochs": 4, "keep_checkpoints": 2})
-    assert [p.name for p in sorted(Path("runs/kept/checkpoints").iterdir())] == ["step000000012.pt", "step000000016.pt"]
