@@ -1,0 +1,46 @@
+"""Rendered pixels are compared with what the teacher saw, in the worker that has them at hand anyway."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from cache.reader import TeacherCache
+from common.errors import CacheError
+from common.philox import words
+from common.views import pixel_digest
+
+Verify = Literal["off", "sample", "all"]
+STREAM_PIXEL_CHECK = 17
+SHARE = 0.01
+
+
+def checked_rows(verify: Verify, samples: np.ndarray) -> np.ndarray:
+    """Which rows of a batch are compared: none, all, or each with probability `SHARE` and at least one.
+
+    A pure function of the batch's sample numbers (B,). The first one is part of every row's draw, so another epoch,
+    which puts a sample beside others, checks others.
+    """
+    if verify != "sample" or not len(samples):
+        return np.arange(len(samples) if verify == "all" else 0)
+    word = words(0, STREAM_PIXEL_CHECK, samples, samples[0])[:, 0]
+    return np.union1d(np.flatnonzero(word < SHARE * 2**32), word.argmin())
+
+
+def check_pixels(
+    cache: TeacherCache, samples: np.ndarray, views: np.ndarray, faces: Sequence[np.ndarray], verify: Verify
+) -> None:
+    """Compare digests of rendered faces, uint8 (H,W,3) each, with those the cache holds for these samples and views.
+
+    Raises CacheError naming the first sample and view that differ, and both digests.
+    """
+    rows = checked_rows(verify, samples)
+    seen = cache.pixels(samples[rows], views[rows])
+    for row, expected in zip(rows, seen, strict=True):
+        digest = pixel_digest(faces[row])
+        if digest != expected:
+            raise CacheError(
+                f"{cache.path}: view {views[row]} of sample {samples[row]} has pixels {digest:08x}, the teacher saw "
+                f"{expected:08x}: the faces changed on disk, or in memory, after the cache was built. Restore them, or "
+                "build the cache anew; `python -m cache verify` looks through all of it"
+            )

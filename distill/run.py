@@ -1,0 +1,86 @@
+"""What a run is made of, opened and checked before the first step: faces, cache, order of batches, student, head."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from cache.reader import TeacherCache
+from cache.store import describe_faces
+from common.backbones import backbone_size, build_backbone
+from common.config import Config
+from common.errors import ConfigError
+from common.pixels import decoder_version
+from common.plan import open_faces
+from common.runtime import rank, world_size
+from common.sources import FaceSource
+from common.views import Views
+from distill.batches import EpochOrder, FaceBatches, kept_samples
+from distill.head import Head, build_head
+from distill.loading import batch_loader
+from distill.run_dir import claim
+from distill.step import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of a run on this rank."""
+
+    source: FaceSource
+    order: EpochOrder
+    loader: DataLoader
+    trainer: Trainer
+
+
+def open_run(config: Config, root: Path, device: torch.device) -> Run:
+    """Open everything, and claim the run folder.
+
+    Raises CacheError when the cache is not one of these faces and views, ConfigError when the run folder belongs to
+    another configuration or an option does not work here.
+    """
+    refuse_precision(config.train.precision, device)
+    source = open_faces(config, root)
+    views = Views.of(config.views)
+    cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
+    order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
+    if len(order) == 0:
+        batch = config.train.batch_size * world_size()
+        raise ConfigError(f"train.batch_size: {len(source)} faces do not fill one global batch of {batch}")
+    claim(config.run_dir, config)
+    trainer = new_trainer(config, source, cache, device)
+    size = backbone_size(config.student.backbone)
+    faces = FaceBatches(source, views, cache, config.head.geometry == "cached", size, config.train.verify)
+    loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
+    return Run(source, order, loader, trainer)
+
+
+def refuse_precision(precision: str, device: torch.device) -> None:
+    """Raises ConfigError for float16 on a CPU, where the range of a BatchNorm's sums is too small."""
+    if precision == "float16" and device.type == "cpu":
+        raise ConfigError("train.precision = 'float16' needs a GPU: on a CPU take 'bfloat16' or 'float32'")
+
+
+def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> TeacherCache:
+    """The experiment's cache, refused unless its faces, views, pixels and teacher are the experiment's."""
+    cache = TeacherCache(config.cache_dir)
+    cache.require(describe_faces(source), views.describe(), decoder_version())
+    if config.teacher is not None:
+        cache.require_teacher(config.teacher, root)
+    if cache.dim != config.student.embedding_size:
+        raise ConfigError(
+            f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings in {cache.path} "
+            f"are {cache.dim} wide: the student lives in its teacher's space, so set it to {cache.dim}"
+        )
+    return cache
+
+
+def new_trainer(config: Config, source: FaceSource, cache: TeacherCache | None, device: torch.device) -> Trainer:
+    """Student and head as they are before the first step, equal on all ranks."""
+    torch.manual_seed(config.train.seed)
+    student = build_backbone(config.student.backbone, config.student.embedding_size)
+    head: Head = build_head(config.head, source.num_classes, config.student.embedding_size)
+    if config.head.centers == "frozen" or config.head.start == "cache":
+        assert cache is not None
+        head.centers.weight.copy_(torch.from_numpy(cache.centers))
+    return Trainer(student, head, config.train, device, world_size())
