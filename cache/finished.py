@@ -1,16 +1,20 @@
 """Commands on a finished cache; `python -m cache` offers them beside those that build one.
 
-python -m cache audit --config configs/lfw.toml --data DATA --out audits/lfw
+python -m cache audit  --config configs/lfw.toml --data DATA --out audits/lfw
+python -m cache subset --config configs/lfw.toml --data DATA --sample 500 --out caches/lfw-500
 """
 
 from pathlib import Path
 
 import click
+import numpy as np
 
 from cache.audit_report import audit_cache
 from cache.reader import TeacherCache
+from cache.subset import cut_out, named_people, sampled_people
 from common.cli import experiment_options
 from common.config import Config
+from common.errors import ConfigError
 from common.plan import open_faces
 
 
@@ -29,4 +33,29 @@ def audit(
     click.echo(f"audit in {out}")
 
 
-COMMANDS = (audit,)
+@click.command()
+@experiment_options
+@click.option("--people", type=click.Path(path_type=Path), help="File of names or numbers of people, one a line.")
+@click.option("--first", type=click.IntRange(1), help="So many people, the first ones.")
+@click.option("--sample", type=click.IntRange(1), help="So many people, drawn with --seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new cache.")
+def subset(
+    config: Config, root: Path, people: Path | None, first: int | None, sample: int | None, seed: int, out: Path
+) -> None:
+    """Cut some people out of a cache into one of their own, which students can be trained from."""
+    if sum(choice is not None for choice in (people, first, sample)) != 1:
+        raise ConfigError("choose the people by one of --people, --first and --sample")
+    cache, source = TeacherCache(config.cache_dir), open_faces(config, root)
+    if people is not None:
+        chosen = named_people(people, source.people)
+    elif first is not None:
+        chosen = np.arange(min(first, cache.num_classes))
+    else:
+        chosen = sampled_people(cache.num_classes, sample or 0, seed)
+    made = cut_out(cache, source, chosen, out)
+    click.echo(f"{out}: {len(made):,} faces of {made.num_classes:,} people. To train from it, in the experiment file:")
+    click.echo(f'faces = {{ subset = "{out}" }}\ncache = {{ path = "{out}" }}')
+
+
+COMMANDS = (audit, subset)

@@ -8,7 +8,7 @@ cache.centers, cache.labels, cache.manifest
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -89,27 +89,44 @@ class TeacherCache:
 
         samples: int (B,); views: int (B,) or one number. Raises IndexError for a sample or view that is not there.
         """
-        scale = self._take("scale", samples, views) if self._layout.dtype == "int8" else None
-        return from_stored(self._take("embedding", samples, views), scale)
+        scale = self.stored("scale", samples, views) if self._layout.dtype == "int8" else None
+        return from_stored(self.stored("embedding", samples, views), scale)
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Teacher confidence, cos(f_t, the teacher's centre of the sample's class): float32 (B,).
 
         The class centre, or that of the class without the sample: `cache.manifest["confidence"]`.
         """
-        return self._take("confidence", samples, views)
+        return self.stored("confidence", samples, views)
 
     def norm(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """L2 norm of the teacher's embedding before it was normalised: float32 (B,)."""
-        return self._take("norm", samples, views)
+        return self.stored("norm", samples, views)
 
     def pixels(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """CRC-32 of the RGB bytes the teacher saw: uint32 (B,)."""
-        return self._take("pixels", samples, views)
+        return self.stored("pixels", samples, views)
 
     def picture(self, samples: np.ndarray) -> np.ndarray:
         """CRC-32 of the encoded pictures: uint32 (B,)."""
-        return self._take("picture", samples, 0)
+        return self.stored("picture", samples, 0)
+
+    def stored(self, name: str, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
+        """Rows of an array by name as they are on disk, in its own type: (B,) or (B,D).
+
+        views count for arrays that have them. Raises IndexError for a sample or view that is not there.
+        """
+        samples, views = np.asarray(samples, np.int64), np.asarray(views, np.int64)
+        if samples.size and (samples.min() < 0 or samples.max() >= len(self)):
+            raise IndexError(f"samples {samples.min()}..{samples.max()}: {self.path} has {len(self)}")
+        if views.size and (views.min() < 0 or views.max() >= self.views):
+            raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
+        shards = 0 if self._layout.arrays[name].views is None else self._layout.shards
+        return self._window(name).take(views * shards, samples)
+
+    def of_epoch(self, epoch: int) -> Self:
+        """What teaches in an epoch: this cache, whichever it is (`SeveralCaches` take turns)."""
+        return self
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Refuse to serve a student that would see other faces, other views, or other pixels.
@@ -134,15 +151,6 @@ class TeacherCache:
             wanted |= {key: value for key, value in known.items() if value is not None}
         compared = {"teacher": {key: have.get(key) for key in wanted}}
         refuse_difference(self.path, compared, {"teacher": wanted}, ("teacher",))
-
-    def _take(self, name: str, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
-        samples, views = np.asarray(samples, np.int64), np.asarray(views, np.int64)
-        if samples.size and (samples.min() < 0 or samples.max() >= len(self)):
-            raise IndexError(f"samples {samples.min()}..{samples.max()}: {self.path} has {len(self)}")
-        if views.size and (views.min() < 0 or views.max() >= self.views):
-            raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
-        shards = 0 if self._layout.arrays[name].views is None else self._layout.shards
-        return self._window(name).take(views * shards, samples)
 
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:

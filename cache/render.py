@@ -80,7 +80,7 @@ def render_batch(source: FaceSource, views: Views, unit: Unit, start: int, stop:
         try:
             jpeg = source.jpeg(sample)
             picture[sample - start] = zlib.crc32(jpeg)
-            faces[sample] = views.render(decode_rgb(jpeg, source.name(sample)), sample, unit.view)
+            faces[sample] = views.render(decode_rgb(jpeg, source.name(sample)), source.number(sample), unit.view)
         except DataError as error:
             # A file that cannot be read says nothing about the picture: the disk may be back tomorrow.
             if not skip or isinstance(error.__cause__, OSError):

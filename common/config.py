@@ -35,6 +35,7 @@ class FacesConfig(Section):
 
     path: str
     max_per_identity: Positive | None = None
+    subset: str | None = Field(None, description="cache that `python -m cache subset` cut out: its people only")
     samples: Positive | None = Field(None, description="images expected; another number on disk is refused")
     identities: Positive | None = Field(None, description="identities expected; another number is refused")
     origin: str | None = Field(None, description="where to get the faces, said when they are missing")

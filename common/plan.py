@@ -6,6 +6,7 @@ from pathlib import Path
 from common.config import Config
 from common.errors import UserError
 from common.sources import FaceSource, open_source
+from common.subset import SubsetSource
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Plan:
 
 
 def open_faces(config: Config, root: Path) -> FaceSource:
-    """The training faces of an experiment, checked against the numbers the config expects.
+    """The training faces of an experiment, all or a subset; all are checked against the numbers the config expects.
 
     Raises DataError when they are missing, saying where to get them, or when they are other faces.
     """
@@ -47,7 +48,7 @@ def open_faces(config: Config, root: Path) -> FaceSource:
             raise UserError(
                 f"{path}: {found:,} {name}, the config expects {expected:,}: other faces, or change faces.{name}"
             )
-    return source
+    return source if faces.subset is None else SubsetSource.open(Path(faces.subset), source)
 
 
 def plan_faces(plan: Plan, config: Config, root: Path) -> tuple[int | None, int | None]:

@@ -47,6 +47,10 @@ class FaceSource(ABC):
         """Identity of a sample, 0..C-1."""
         return int(self.labels[sample])
 
+    def number(self, sample: int) -> int:
+        """What views are drawn by: the sample's number, in a subset (common/subset.py) that in the whole."""
+        return sample
+
     @abstractmethod
     def jpeg(self, sample: int) -> bytes:
         """The encoded picture. Raises DataError naming the record where it cannot be had."""

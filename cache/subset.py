@@ -1,0 +1,121 @@
+"""Cut some people out of a cache: a sealed cache of its own, without asking the teacher again.
+
+Whole identities only, so that class centres and confidences stay what they are.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cache import ledger, store
+from cache.layout import Layout, Unit
+from cache.reader import TeacherCache
+from cache.seal import seal
+from common.errors import CacheError, DataError
+from common.philox import words
+from common.sources import FaceSource
+from common.subset import SubsetSource
+
+STREAM_SUBSET = 21
+# A class's sums are added up in another order where shards are cut elsewhere.
+ROUNDING = 1e-6
+
+
+def named_people(file: Path, people: Sequence[str]) -> np.ndarray:
+    """Labels of the people a file lists, one name or number a line. Raises DataError naming a line that is neither."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from None
+    labels = {name: label for label, name in enumerate(people)}
+    chosen = []
+    for number, line in enumerate(lines, 1):
+        name = line.strip()
+        if not name:
+            continue
+        label = labels.get(name, int(name) if name.isdecimal() and name.isascii() else -1)
+        if not 0 <= label < len(people):
+            raise DataError(
+                f"{file}:{number}: {name!r} is nobody's name, nor a number in 0..{len(people) - 1}: "
+                f"names look like {people[0]!r}"
+            )
+        chosen.append(label)
+    return np.unique(np.array(chosen, np.int64))
+
+
+def sampled_people(people: int, size: int, seed: int) -> np.ndarray:
+    """`size` labels of `people`, rising: a pure function of its arguments, and part of any larger sample."""
+    word = words(seed, STREAM_SUBSET, np.arange(people), 0).astype(np.uint64)
+    return np.sort(np.argsort(word[:, 0] << np.uint64(32) | word[:, 1], kind="stable")[:size])
+
+
+def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Path) -> SubsetSource:
+    """Write the rows of the chosen people, int (c,) rising labels, into a new sealed cache with their selection.
+
+    The folder appears under its name when it is whole. Raises CacheError when the cache is not one of these faces,
+    something is in the way, or the parent's centres are not those of its rows; DataError when nobody is chosen.
+    """
+    faces = store.describe_faces(source)
+    store.refuse_difference(cache.path, cache.manifest, {"faces": faces}, ("faces",))
+    if out.exists():
+        raise CacheError(f"{out}: exists: choose another --out or remove it")
+    rows = np.flatnonzero(np.isin(cache.labels, chosen))
+    if not len(rows):
+        raise DataError(f"{cache.path}: no face of the chosen people in it: choose others")
+    subset = _selection(source, rows)
+    layout = Layout(**{**cache.manifest["layout"], "samples": len(rows), "classes": subset.num_classes})
+    parent = hashlib.sha256(json.dumps(cache.manifest, sort_keys=True).encode()).hexdigest()
+    manifest = {
+        **cache.manifest,
+        "faces": store.describe_faces(subset),
+        "layout": {**cache.manifest["layout"], "samples": layout.samples, "classes": layout.classes},
+        "subset": {"parent": parent, "people": cache.num_classes, "samples": len(cache)},
+    }
+    making = out.with_name(f".{out.name}.{os.getpid()}.cutting")
+    shutil.rmtree(making, ignore_errors=True)
+    try:
+        store.create(making, layout, manifest, subset.labels)
+        subset.save(making, parent)
+        _copy_rows(cache, rows, making, layout)
+        seal(making)
+        _require_same_centers(cache, chosen, TeacherCache(making))
+        os.rename(making, out)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return subset
+
+
+def _selection(source: FaceSource, rows: np.ndarray) -> SubsetSource:
+    """A subset of a subset selects from the whole set again."""
+    if isinstance(source, SubsetSource):
+        return SubsetSource(source.whole, source.samples[rows])
+    return SubsetSource(source, rows)
+
+
+def _copy_rows(cache: TeacherCache, rows: np.ndarray, path: Path, layout: Layout) -> None:
+    reasons = ledger.read_skipped(cache.path)
+    for unit in layout.units():
+        part = rows[unit.start : unit.stop]
+        for name in layout.unit_arrays(unit):
+            values = cache.stored(name, part, unit.view)
+            store.write_part(path, layout, name, unit.view, unit.shard, values)
+        ledger.record(path, layout, unit, dict(_skipped(reasons, part, unit)))
+
+
+def _skipped(reasons: dict[int, str], part: np.ndarray, unit: Unit) -> Iterator[tuple[int, str]]:
+    for place, sample in enumerate(part.tolist()):
+        if sample in reasons:
+            yield unit.start + place, reasons[sample]
+
+
+def _require_same_centers(parent: TeacherCache, chosen: np.ndarray, child: TeacherCache) -> None:
+    present = chosen[np.isin(chosen, parent.labels)]
+    if not np.array_equal(parent.counts[present], child.counts) or not np.allclose(
+        parent.centers[present], child.centers, rtol=0, atol=ROUNDING
+    ):
+        raise CacheError(f"{parent.path}: its class centres are not those of its rows: run `python -m cache verify`")
