@@ -6,15 +6,18 @@ python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
 python -m cache repair       --config configs/lfw.toml --data DATA
+python -m cache append       --config configs/more-views.toml --data DATA
 python -m cache audit        --config configs/lfw.toml --data DATA --out audits/lfw
 """
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from cache.append import append as append_views
 from cache.build import build as build_cache
 from cache.finished import COMMANDS
 from cache.info import describe_cache
@@ -45,10 +48,18 @@ def build(config: Config, root: Path, device: str, threads: int | None, check: b
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
         return show_plan(plan_build(config, root))
-    _build(config, root, device, threads)
+    _run(build_cache, config, root, device, threads)
 
 
-def _build(config: Config, root: Path, device: str, threads: int | None) -> None:
+@main.command()
+@experiment_options
+@machine_options
+def append(config: Config, root: Path, device: str, threads: int | None) -> None:
+    """Add views to a cache: to one like the experiment's, but of fewer views. Nothing finished is computed again."""
+    _run(append_views, config, root, device, threads)
+
+
+def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):
@@ -58,7 +69,7 @@ def _build(config: Config, root: Path, device: str, threads: int | None) -> None
         if rank() == 0:
             name = teacher.describe()["name"]
             click.echo(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
-        build_cache(config, source, teacher, number)
+        stage(config, source, teacher, number)
         if rank() == 0:
             click.echo(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
 
@@ -93,7 +104,7 @@ def repair(config: Config, root: Path, device: str, threads: int | None) -> None
     """Drop what is damaged in a cache and compute that again."""
     dropped = drop_damaged(config.cache_dir, open_faces(config, root))
     click.echo(f"{dropped} damaged or unfinished unit(s) to compute again")
-    _build(config, root, device, threads)
+    _run(build_cache, config, root, device, threads)
 
 
 @main.command("teacher-info")

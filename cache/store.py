@@ -129,20 +129,24 @@ def open_arrays(path: Path) -> dict[str, Any]:
 
 def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:
     """Raise CacheError naming every field in which a cache is not what is wanted, with both values."""
-    differences = [line for field in fields for line in _differences(field, manifest.get(field), wanted.get(field))]
-    if differences:
-        raise CacheError(
-            f"{path}: this cache was made from something else: {'; '.join(differences)}. "
-            "Use the inputs it was made from, or set another cache.path and run `make cache-teacher`"
-        )
+    found = [
+        difference for field in fields for difference in _differences(field, manifest.get(field), wanted.get(field))
+    ]
+    if not found:
+        return
+    said = "; ".join(f"{name} is {have!r} in the cache and {want!r} now" for name, have, want in found)
+    way_out = "Use the inputs it was made from, or set another cache.path and run `make cache-teacher`"
+    if all(name in ("views.count", "layout.views") and want > have for name, have, want in found):
+        way_out += "; more views of the same kind are added by `python -m cache append`"
+    raise CacheError(f"{path}: this cache was made from something else: {said}. {way_out}")
 
 
-def _differences(name: str, have: Any, want: Any) -> Iterator[str]:
+def _differences(name: str, have: Any, want: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(have, dict) and isinstance(want, dict):
         for key in sorted({*have, *want}):
             yield from _differences(f"{name}.{key}", have.get(key), want.get(key))
     elif _plain(have) != _plain(want):
-        yield f"{name} is {have!r} in the cache and {want!r} now"
+        yield name, have, want
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,115 @@
+"""Added views leave the bytes of a cache that was built with all of them, and what was finished is left alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cache.append import append
+from cache.build import build
+from cache.reader import TeacherCache
+from common.errors import CacheError
+from common.sources import open_source
+from tests.cache.test_build import tree
+from tests.tiny import TinyTeacher, experiment
+
+
+def of_views(count: int, policy: str = "flip+adaface", **cache):
+    return experiment(views={"policy": policy, "count": count}, cache=cache)
+
+
+def build_views(count: int, teacher: TinyTeacher | None = None, **cache) -> Path:
+    return build(of_views(count, **cache), open_source("data/faces"), teacher or TinyTeacher(), threads=1, quiet=True)
+
+
+def append_views(count: int, teacher: TinyTeacher | None = None, **cache) -> Path:
+    return append(of_views(count, **cache), open_source("data/faces"), teacher or TinyTeacher(), threads=1, quiet=True)
+
+
+def finished_shards(path: Path) -> dict[Path, tuple[int, int]]:
+    """Inode and time of change of every shard a unit wrote."""
+    names = ("embedding", "scale", "norm", "pixels", "picture")
+    files = (file for name in names for file in (path / name).rglob("*") if file.is_file() and file.name != "zarr.json")
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+
+@pytest.mark.parametrize("cache", [{}, {"dtype": "int8", "confidence": "leave_one_out"}], ids=["float16", "int8"])
+def test_appended_views_leave_the_bytes_of_a_fresh_build_and_touch_no_finished_shard(world, cache):
+    whole = tree(build_views(5, **cache))
+    shutil.rmtree("caches")
+    before = finished_shards(build_views(2, **cache))
+    teacher = TinyTeacher()
+    path = append_views(5, teacher, **cache)
+    assert tree(path) == whole
+    assert finished_shards(path).items() >= before.items()
+    assert teacher.calls == 3 * 5 * 3 - 3 * 2, "batches of three new views only"
+    assert TeacherCache(path).views == 5
+
+
+def test_an_unfinished_cache_grows_too(world):
+    whole = tree(build_views(3))
+    shutil.rmtree("caches")
+    with pytest.raises(KeyboardInterrupt):
+        build_views(2, TinyTeacher(fail_after=8))
+    assert tree(append_views(3)) == whole
+
+
+@pytest.mark.parametrize(
+    "killed_in",
+    ["zarr.Array.resize", "cache.append.write_manifest", "cache.store.write_part", "cache.ledger.gather",
+     "cache.seal.write_rows", "cache.seal.write_manifest"],
+)  # fmt: skip
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_a_kill_at_any_step_leaves_no_trace(world, monkeypatch, killed_in, calls):
+    whole = tree(build_views(3))
+    shutil.rmtree("caches")
+    build_views(2)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, killed_in, calls)
+        try:
+            append_views(3)
+        except KeyboardInterrupt:
+            assert tree(Path("caches/tiny")) != whole
+    assert tree(append_views(3)) == whole
+
+
+def interrupt_after(patch: pytest.MonkeyPatch, name: str, calls: int) -> None:
+    """Let a function be called so many times, and then end the process as far as a test can."""
+    from pkgutil import resolve_name
+
+    original, left = resolve_name(name), calls
+
+    def interrupted(*args, **kwargs):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return original(*args, **kwargs)
+
+    patch.setattr(name, interrupted)
+
+
+def test_a_build_goes_on_with_what_append_began(world):
+    whole = tree(build_views(3))
+    shutil.rmtree("caches")
+    build_views(2)
+    with pytest.raises(KeyboardInterrupt):
+        append_views(3, TinyTeacher(fail_after=4))
+    assert tree(build_views(3)) == whole
+
+
+def test_a_build_with_more_views_is_refused_and_says_how_to_add_them(world):
+    build_views(2)
+    with pytest.raises(CacheError, match=r"views\.count is 2 in the cache and 3 now.*python -m cache append"):
+        build_views(3)
+
+
+def test_fewer_views_or_any_other_difference_are_refused(world):
+    build_views(3)
+    with pytest.raises(CacheError, match=r"has 3 views, views\.count is 2"):
+        append_views(2)
+    with pytest.raises(CacheError, match=r"teacher\.weights_sha256 is .* now") as refusal:
+        append_views(4, TinyTeacher(seed=1))
+    assert "cache append" not in str(refusal.value)
+    with pytest.raises(CacheError, match="no teacher cache there"):
+        append_views(4, path="caches/nowhere")
