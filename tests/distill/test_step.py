@@ -1,0 +1,140 @@
+"""One training step: what micro-batches, averaged weights and a gradient scaler may and may not change."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from common.config import TrainConfig
+from distill.batches import Batch
+from distill.head import build_head
+from distill.step import Trainer
+from tests.distill.small_runs import CPU, equal
+
+ROWS, CLASSES, DIM, STEPS = 12, 5, 8, 8
+
+
+class Student(nn.Module):
+    """Dropout for randomness, and a norm layer over each face or over the batch."""
+
+    def __init__(self, over_batch: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+        self.norm: nn.Module = nn.BatchNorm2d(4) if over_batch else nn.GroupNorm(2, 4)
+        self.last = nn.Sequential(nn.Dropout(0.3), nn.Flatten(), nn.Linear(36, DIM))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.norm(self.conv(x)))
+
+
+def trainer(over_batch: bool = False, **train) -> Trainer:
+    torch.manual_seed(5)
+    head = build_head({"margin": "adaface", "geometry": "live"}, CLASSES, DIM)
+    return Trainer(Student(over_batch), head, TrainConfig(batch_size=ROWS, lr=0.1, **train), CPU, 1)
+
+
+def batch(step: int) -> Batch:
+    generator = torch.Generator().manual_seed(step)
+    faces = torch.randint(0, 256, (ROWS, 8, 8, 3), generator=generator, dtype=torch.uint8)
+    labels, f_t = torch.randint(CLASSES, (ROWS,), generator=generator), torch.randn(ROWS, DIM, generator=generator)
+    return Batch(faces, labels, torch.arange(ROWS), torch.zeros(ROWS, dtype=torch.int64), f_t, None)
+
+
+def after(trained: Trainer, steps: int = STEPS) -> list[float]:
+    """The losses of so many steps."""
+    return [float(trained.step(batch(step), step, 10)["loss"]) for step in range(steps)]
+
+
+def no_dropout(trained: Trainer) -> Trainer:
+    trained.student.last[0].p = 0.0
+    return trained
+
+
+def test_micro_batches_move_weights_centres_and_statistics_as_the_whole_batch_does():
+    """Where the network looks at each face alone, nothing but rounding differs: the head saw the whole batch."""
+    whole, cut = no_dropout(trainer()), no_dropout(trainer(accumulate=3))
+    assert after(whole) == pytest.approx(after(cut), rel=1e-5)
+    for part in ("student", "head"):
+        torch.testing.assert_close(cut.state()[part], whole.state()[part], rtol=1e-4, atol=1e-6)
+
+
+def test_the_second_forward_pass_sees_the_dropout_of_the_first():
+    """The gradient of cached micro-batches against autograd through all of them at once."""
+    cut = trainer(accumulate=3, weight_decay=0.0, momentum=0.0, gradient_norm=1e9)
+    seen = []
+    cut.student.last[0].register_forward_hook(lambda layer, given, out: seen.append(out.detach() == 0))
+    after(cut, 1)
+    first, second = seen[:3], seen[3:]
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[0], first[1])
+
+
+def test_micro_batches_move_running_statistics_once_each():
+    cut, fresh = no_dropout(trainer(over_batch=True, accumulate=3)), trainer(over_batch=True).student
+    after(cut, 1)
+    for part in cut._to_input(batch(0).faces).chunk(3):
+        fresh.norm(fresh.conv(part))
+    torch.testing.assert_close(cut.student.norm.state_dict()["running_var"], fresh.norm.running_var)
+    torch.testing.assert_close(cut.student.norm.state_dict()["running_mean"], fresh.norm.running_mean)
+    assert cut.student.norm.num_batches_tracked == 3
+
+
+def test_fused_sgd_is_sgd():
+    """Bit for bit, against the update written out: v = momentum * v + (g + decay * w); w -= lr * v."""
+    trained = no_dropout(trainer(lr_batch=0, warmup_epochs=0, gradient_norm=1e9))
+    weights = [p.detach().clone() for p in trained.student.parameters()]
+    velocity = [torch.zeros_like(w) for w in weights]
+    for step in range(STEPS):
+        trained.step(batch(step), step, 10)
+        for weight, v, p in zip(weights, velocity, trained.student.parameters(), strict=True):
+            v.mul_(0.9).add_(p.grad.add(weight, alpha=5e-4))
+            weight.sub_(v, alpha=0.1)
+            torch.testing.assert_close(p.detach(), weight, rtol=1e-5, atol=1e-7)
+
+
+def test_averaged_weights_follow_their_formula():
+    trained = no_dropout(trainer(over_batch=True, ema=0.3))
+    expected = {name: value.clone() for name, value in trained.student.state_dict().items()}
+    for step in range(STEPS):
+        trained.step(batch(step), step, 10)
+        decay = min(0.3, (1 + step) / (10 + step))
+        for name, value in trained.student.state_dict().items():
+            kept = decay * expected[name] + (1 - decay) * value
+            expected[name] = kept if value.is_floating_point() else value.clone()
+    torch.testing.assert_close(trained.exported().state_dict(), expected)
+    assert trained.exported() is not trained.student
+
+
+def test_a_gradient_scaler_skips_what_overflows_and_its_state_resumes():
+    """float16 as on a GPU; the CPU has the arithmetic for so small a network."""
+    whole = trainer(precision="float16")
+    after(whole)
+    stopped = trainer(precision="float16")
+    after(stopped, STEPS - 2)
+    resumed = trainer(precision="float16")
+    resumed.load_state(stopped.state())
+    for step in range(STEPS - 2, STEPS):
+        resumed.step(batch(step), step, 10)
+    assert whole.state()["scaler"]["scale"] > 1
+    assert not equal(whole.state()["student"], trainer().state()["student"])
+    assert equal(resumed.state(), whole.state())
+
+    before = [p.detach().clone() for p in whole.student.parameters()]
+    whole.scaler.update(1e38)
+    whole.step(batch(9), 9, 10)
+    assert all(torch.equal(a, b) for a, b in zip(before, whole.student.parameters(), strict=True))
+    assert whole.scaler.get_scale() == pytest.approx(0.5e38)
+
+
+def test_bfloat16_micro_batches_agree_with_the_whole_batch():
+    whole = no_dropout(trainer(precision="bfloat16"))
+    cut = no_dropout(trainer(precision="bfloat16", accumulate=4))
+    assert after(whole) == pytest.approx(after(cut), rel=1e-2)
+
+
+def test_a_step_depends_on_state_step_and_batch_alone():
+    one, other = trainer(), trainer()
+    torch.manual_seed(1)
+    first = after(one)
+    torch.manual_seed(2)
+    assert first == after(other)
+    assert equal(one.state(), other.state())
