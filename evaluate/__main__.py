@@ -133,7 +133,7 @@ def search(
 
 def show(table: RenderableType) -> None:
     """Print a table, wide enough where there is no terminal to fit."""
-    Console(width=None if Console().is_terminal else 140).print(table)
+    Console(width=None if Console().is_terminal else 160).print(table)
 
 
 def show_report(done: Evaluation, out: Path) -> None:

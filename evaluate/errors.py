@@ -35,19 +35,19 @@ def contact_sheet(
     """
     accepts, rejects = worst_pairs(result, count)
     columns = 4
-    rows = [-(-max(len(pairs), 1) // columns) for pairs in (accepts, rejects)]
-    shares = [height if len(pairs) else 0.3 for height, pairs in zip(rows, (accepts, rejects), strict=True)]
-    figure = Figure(figsize=(2.6 * columns, 1.6 * sum(shares) + 1.2), layout="constrained")
+    rows = [-(-len(pairs) // columns) for pairs in (accepts, rejects)]
+    inches = [0.35 + 1.55 * height for height in rows]  # a heading, then pairs with their number above
+    figure = Figure(figsize=(2.6 * columns, 0.4 + sum(inches)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}   (threshold {result.threshold:.3f})", fontsize=12)
+    figure.suptitle(f"{title}   (squared distances; threshold {result.threshold:.3f})", fontsize=12)
     headings = (
         "False accepts: different people taken for one, nearest first",
         "False rejects: one person taken for two, farthest first",
     )
-    parts = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=shares), object))
+    parts = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=inches), object))
     for part, pairs, height, heading in zip(parts, (accepts, rejects), rows, headings, strict=True):
         part.suptitle(heading if len(pairs) else f"{heading}: none", fontsize=10, x=0.01, ha="left")
-        places = part.subplots(height, columns, squeeze=False).ravel()
+        places = part.subplots(height, columns, squeeze=False).ravel() if height else []
         for place in places:
             place.axis("off")
         for place, pair in zip(places, pairs, strict=False):

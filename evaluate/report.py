@@ -84,14 +84,16 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
             meaning = "minus the squared distance of unit embeddings"
             written += plot_scores(curves[model], out / f"scores-{name}-{model}.png", f"{name}: {model}", meaning)
             if result.norms is not None:
-                written += plot_quality(result, out / f"quality-{name}-{model}.png", f"{name}: quality under {model}")
+                written += plot_quality(
+                    result, out / f"quality-{name}-{model}.png", f"{name}: {model}, length of embeddings"
+                )
         elif isinstance(result, TemplateResult):
             # Three curves a model are readable for one model only; of several, the first pooling is shown.
             for pooling, entry in list(result.poolings.items())[: None if len(by_model) == 1 else 1]:
                 label = f"{model} {result.letters[pooling]}"
                 curves[label] = entry.roc
-                if entry.closed_set is not None:
-                    ranks[label] = entry.closed_set.mate_ranks
+                if entry.two_galleries is not None:
+                    ranks[label] = entry.two_galleries.mate_ranks
             first, entry = next(iter(result.poolings.items()))
             title = f"{name}: {model} {result.letters[first]}"
             written += plot_scores(entry.roc, out / f"scores-{name}-{model}.png", title, "cosine of templates")
@@ -101,7 +103,8 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
         written += plot_roc(curves, out / f"roc-{name}.png", f"{name}: verification")
         written += plot_det(curves, out / f"det-{name}.png", f"{name}: detection error trade-off")
     if ranks:
-        written += plot_cmc(ranks, out / f"cmc-{name}.png", f"{name}: identification")
+        protocol = "closed set" if isinstance(next(iter(by_model.values())), TinyFaceResult) else "two galleries"
+        written += plot_cmc(ranks, out / f"cmc-{name}.png", f"{name}: identification, {protocol}")
     return written
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
 
 from common.figures import COLOURS, new_figure, save_picture
 from evaluate.metrics import Roc
 from evaluate.verification import VerificationResult
 
-_BINS = 80
+# Bins of a histogram; fewer pairs than fill them make a comb.
+_FEWEST_BINS, _MOST_BINS = 20, 80
 # Pairs drawn as dots; more hide each other.
 _MOST_DOTS = 3000
 
@@ -19,7 +19,8 @@ def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
     score is."""
     figure, axes = new_figure(title)
     low, high = min(roc.genuine[0], roc.impostor[0]), max(roc.genuine[-1], roc.impostor[-1])
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    bins = int(np.clip(2 * np.sqrt(min(len(roc.genuine), len(roc.impostor))), _FEWEST_BINS, _MOST_BINS))
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     rows: list[tuple[str, float, float, int]] = []
     for kind, scores, colour in (("impostor", roc.impostor, COLOURS[1]), ("genuine", roc.genuine, COLOURS[0])):
         counts, _ = np.histogram(scores, edges)
@@ -32,10 +33,11 @@ def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
         axes.axvline(
             threshold, color="0.3", linestyle="--", linewidth=1.2, label=f"equal errors ({100 * roc.eer():.2f} %)"
         )
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel(f"score ({meaning})")
     axes.set_ylabel("share of pairs of the kind")
-    axes.legend(loc="best", frameon=True)
+    # Below the axes: data may lie anywhere in them.
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return save_picture(figure, png, ("kind", "from", "to", "pairs"), rows)
 
 
@@ -55,10 +57,10 @@ def plot_quality(result: VerificationResult, png: Path, title: str) -> list[Path
         axes.plot(x[shown], y[shown], ".", color=colour, markersize=3, alpha=0.35)
         tenths = np.array_split(np.argsort(x, kind="stable"), min(10, len(x)))
         middle = [(np.median(x[part]), np.median(y[part])) for part in tenths]
-        axes.plot(*zip(*middle, strict=True), color=colour, linewidth=2.2, label=f"{kind}, median of each tenth")
+        axes.plot(*zip(*middle, strict=True), color=colour, linewidth=2.2, label=kind)
         rows += [(kind, float(a), float(b)) for a, b in zip(x, y, strict=True)]
     axes.axhline(-result.threshold, color="0.3", linestyle="--", linewidth=1.2, label="mean threshold of the folds")
     axes.set_xlabel("length of the shorter embedding of the pair, before normalisation")
     axes.set_ylabel("score (minus the squared distance)")
-    axes.legend(loc="best", frameon=True)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return save_picture(figure, png, ("kind", "shorter_norm", "score"), rows)
