@@ -5,13 +5,12 @@ centers.unit(which)     their directions, what logits are made of
 centers.state_dict()    always of all C centres: any number of ranks can load it
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill.split import Split
+from distill.split_state import keep_whole_weight
 
 INIT_STD = 0.01
 _ROWS = 1 << 14  # centres drawn or normalised at a time
@@ -24,7 +23,7 @@ class LearnedCenters(nn.Module):
         super().__init__()
         self.split = split
         self.weight = nn.Parameter(_random(split, dim))
-        _exchange_whole(self)
+        keep_whole_weight(self, split)
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here; made anew, since every step moves them all."""
@@ -51,7 +50,7 @@ class KeptCenters(nn.Module):
         self._low = precision == "bfloat16"
         self._unit: Tensor | None = None
         self._normalised: tuple[int, int] | None = None
-        _exchange_whole(self)
+        keep_whole_weight(self, split)
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here."""
@@ -88,7 +87,7 @@ def move_centers(weight: Tensor, labels: Tensor, alpha: Tensor, unit_t: Tensor) 
     updates, all from the old centre: no order among equals, on any device.
     """
     classes, row_class = torch.unique(labels, return_inverse=True)
-    share = F.one_hot(row_class, len(classes)).to(weight.dtype)
+    share = (row_class[:, None] == torch.arange(len(classes), device=labels.device)).to(weight.dtype)
     share /= share.sum(0)
     # One small product instead of a scatter: the order of its sums is the same on every rank.
     keep = share.T @ alpha
@@ -106,19 +105,3 @@ def _random(split: Split, dim: int) -> Tensor:
         if low < high:
             weight[low - split.first : high - split.first] = rows[low - start : high - start]
     return weight
-
-
-def _exchange_whole(centers: LearnedCenters | KeptCenters) -> None:
-    """State dicts hold all centres: gathered on rank 0, so that every rank must ask for one; loading cuts parts out."""
-
-    def gather(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-        state[f"{prefix}weight"] = centers.split.whole(state[f"{prefix}weight"])
-
-    def cut(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-        weight = state.get(f"{prefix}weight")
-        if weight is not None and len(weight) == centers.split.classes:
-            state[f"{prefix}weight"] = centers.split.share(weight)
-
-    if centers.split.parts > 1:
-        centers.register_state_dict_post_hook(gather)
-        centers.register_load_state_dict_pre_hook(cut)

@@ -14,8 +14,8 @@ from distill.centers import KeptCenters, LearnedCenters
 
 
 def block_width(batch: int, device: str) -> int:
-    """Columns of a block: 4 MiB of logits stay in a CPU's cache between their passes, a GPU wants large launches."""
-    return max(256, (64 << 20 if device == "cuda" else 1 << 20) // batch)
+    """Columns of a block: 2 MiB of logits stay in a CPU's cache between their passes, a GPU wants large launches."""
+    return max(256, (64 << 20 if device == "cuda" else 1 << 19) // batch)
 
 
 class Block(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 
 from common.config import HeadConfig
 from common.runtime import gather_rows, mean_over_ranks
@@ -25,6 +26,7 @@ from distill.logits import Arithmetic
 from distill.sampling import sample_classes, sample_size
 from distill.softmax import MarginCrossEntropy
 from distill.split import Split
+from distill.split_state import keep_whole_momentum
 
 SMALLEST = 1e-6
 
@@ -95,6 +97,11 @@ class Head(nn.Module):
         for parameter in self.parameters() if self.split.parts == 1 else ():
             if parameter.grad is not None:
                 mean_over_ranks(parameter.grad)
+
+    def keep_whole_state(self, optimiser: Optimizer) -> None:
+        """Make the optimiser's saved state that of all classes, as the head's own is."""
+        if isinstance(self.centers, LearnedCenters):
+            keep_whole_momentum(optimiser, self.centers.weight, self.split)
 
     def _forward(
         self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int

@@ -30,8 +30,9 @@ class Logits:
     def __init__(self, unit_s: Tensor, columns: Columns, target: Tensor, arithmetic: Arithmetic) -> None:
         """unit_s: (B,D). target: (B,) logits after the margin."""
         self._unit_s, self._columns, self._target, self._how = unit_s, columns, target, arithmetic
-        self._fits = len(unit_s) * len(columns) * unit_s.element_size() <= arithmetic.keep
-        self._kept: list[Tensor] = []
+        fits = len(unit_s) * len(columns) * unit_s.element_size() <= arithmetic.keep
+        # Block after block, each of them contiguous, in one piece of memory: many pieces would scatter the free space.
+        self._kept = unit_s.new_empty(len(columns) * len(unit_s)) if fits else None
 
     def log_total(self) -> Tensor:
         """Log-sum-exp over the columns of all ranks: (B,). Online: maximum and sum so far, rescaled as they grow."""
@@ -40,8 +41,8 @@ class Logits:
         total = torch.zeros_like(self._target)
         for block in self._columns.blocks():
             logits = self._form(block)
-            if self._fits:
-                self._kept.append(logits)
+            if self._kept is not None:
+                logits = self._place(block, self._kept).copy_(logits)
             higher = torch.maximum(top, logits.amax(1))
             total.mul_((top - higher).exp_()).add_((logits - higher[:, None]).exp_().sum(1))
             top = higher
@@ -49,10 +50,13 @@ class Logits:
         return highest + split.sum(total.mul_((top - highest).exp_())).log()
 
     def again(self) -> Iterator[tuple[Block, Tensor]]:
-        """Every block with its logits (B,n), which the caller may write over: a kept one is given away."""
-        self._kept.reverse()
+        """Every block with its logits (B,n), which the caller may write over."""
         for block in self._columns.blocks():
-            yield block, self._kept.pop() if self._fits else self._form(block)
+            yield block, self._form(block) if self._kept is None else self._place(block, self._kept)
+
+    def _place(self, block: Block, kept: Tensor) -> Tensor:
+        rows = len(self._unit_s)
+        return kept[block.start * rows : block.stop * rows].view(rows, -1)
 
     def clamped(self, logits: Tensor) -> Tensor | None:
         """Where a cosine was beyond the limit: bool (B,n), None without a limit."""
