@@ -37,6 +37,7 @@ class Trainer:
         self.network = torch.compile(self.student) if train.compile else self.student
         self.average = WeightAverage(self.student, train.ema) if train.ema else None
         self.peak = peak_rate(train, ranks)
+        self.head.keep_whole_state(self.optimiser)
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "float16")
         self.optimiser = torch.optim.SGD(
             [p for p in (*student.parameters(), *head.parameters()) if p.requires_grad],
@@ -58,7 +59,7 @@ class Trainer:
 
         self.optimiser.zero_grad(set_to_none=True)
         f_s = self._forward(faces[0], step, 0) if len(faces) == 1 else self._without_graph(faces, step)
-        loss, stats = self.head(f_s, f_t, labels, step / steps_per_epoch, confidence)
+        loss, stats = self.head(f_s, f_t, labels, step / steps_per_epoch, confidence, step)
         self.scaler.scale(loss).backward()
         if len(faces) > 1:
             self._backward_again(faces, f_s, step)
@@ -105,9 +106,7 @@ class Trainer:
         Not DistributedDataParallel: its buckets are laid out anew after the first step of a process, so a run that is
         resumed would sum in another order than one that was not.
         """
-        for parameter in self.head.parameters():
-            if parameter.grad is not None:
-                mean_over_ranks(parameter.grad)
+        self.head.average_gradients()
         if torch.distributed.is_initialized():
             gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
             flat = mean_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
