@@ -37,7 +37,6 @@ class Trainer:
         self.network = torch.compile(self.student) if train.compile else self.student
         self.average = WeightAverage(self.student, train.ema) if train.ema else None
         self.peak = peak_rate(train, ranks)
-        self.head.keep_whole_state(self.optimiser)
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "float16")
         self.optimiser = torch.optim.SGD(
             [p for p in (*student.parameters(), *head.parameters()) if p.requires_grad],
@@ -47,6 +46,7 @@ class Trainer:
             # Where a scaler skips the first step, torch 2.13's fused SGD keeps momentum that was never written.
             fused=not self.scaler.is_enabled(),
         )
+        self.head.keep_whole_state(self.optimiser)
 
     def step(self, batch: Batch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""
