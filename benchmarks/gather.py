@@ -1,0 +1,130 @@
+"""Random rows of a teacher cache: TeacherCache.gather against a flat memory map and against zarr-python.
+
+    python benchmarks/gather.py [--rows 1000000] [--processes 1 --processes 4] [--scratch FOLDER]
+
+Writes a synthetic store of 1 M x 512 float16 and the same rows as one flat file (1 GiB each, removed at the end). Each
+round gathers 384 random rows in every way in turn, as float32. Cold: all files are dropped from the page cache before
+each measurement (posix_fadvise). Several processes all read at once. Then opens a cache of 5.8 M rows x 2 views, whose
+shards are holes with valid indexes.
+"""
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import numpy as np
+import zarr
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.synthetic_store import write_sparse, write_unsealed
+from cache.layout import Layout
+from cache.reader import TeacherCache
+from cache.seal import seal
+
+BATCH = 384
+DIM = 512
+SLOW_ROUNDS = 3
+
+
+def ways(folder: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """How to have rows (B,) as float32 (B,D)."""
+    cache = TeacherCache(folder / "store")
+    flat = np.memmap(folder / "flat", np.float16, "r", shape=(len(cache), DIM))
+    array = zarr.open_group(folder / "store", mode="r")["embedding"]
+    assert isinstance(array, zarr.Array)
+    return {
+        "gather": lambda rows: cache.gather(rows, 0),
+        "flat memmap": lambda rows: flat[rows].astype(np.float32),
+        "flat memmap, left as float16": lambda rows: flat[rows],
+        "zarr oindex": lambda rows: array.oindex[0, rows],
+    }
+
+
+def drop_from_page_cache(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            handle = os.open(file, os.O_RDONLY)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+
+
+def measure(folder: Path, cold: bool, rounds: int, seed: int) -> dict[str, list[float]]:
+    """Seconds of each round of each way."""
+    random, total = np.random.default_rng(seed), len(TeacherCache(folder / "store"))
+    functions = ways(folder)
+    names = list(functions)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            if name == "zarr oindex" and number >= SLOW_ROUNDS:
+                continue
+            if cold:
+                functions = {}  # pages stay as long as they are mapped
+                drop_from_page_cache(folder)
+                functions = ways(folder)
+            if cold or number == 0:
+                functions[name](np.arange(1))  # maps the files
+            rows = random.integers(0, total, BATCH)
+            began = time.perf_counter()
+            functions[name](rows)
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def report(folder: Path, cold: bool, rounds: int, processes: int) -> None:
+    with get_context("spawn").Pool(processes) as pool:
+        parts = pool.starmap(measure, [(folder, cold, rounds, seed) for seed in range(processes)])
+    middle = {name: statistics.median(s for part in parts for s in part[name]) for name in parts[0]}
+    state = "cold" if cold else "warm"
+    for name, seconds in middle.items():
+        print(
+            f"{state}, {processes} process(es): {name:29s} {1e3 * seconds:9.3f} ms for {BATCH} rows, "
+            f"{seconds / middle['gather']:8.2f} x gather",
+            flush=True,
+        )
+
+
+def write_both(folder: Path, rows: int) -> None:
+    """The same rows as a sealed cache and as a flat file; nothing of them stays mapped."""
+    write_unsealed(folder / "store", Layout(1, rows, DIM, rows // 70, "float16", shard_rows=16384, chunk_rows=1024))
+    seal(folder / "store")
+    flat = np.memmap(folder / "flat", np.float16, "w+", shape=(rows, DIM))
+    cache = TeacherCache(folder / "store")
+    for start in range(0, rows, 16384):
+        part = np.arange(start, min(start + 16384, rows))
+        flat[part] = cache.gather(part, 0)
+    flat.flush()
+
+
+@click.command()
+@click.option("--rows", default=1_000_000, show_default=True)
+@click.option("--processes", multiple=True, type=int, default=(1, 4), show_default=True)
+@click.option("--rounds", default=200, show_default=True)
+@click.option("--scratch", type=click.Path(path_type=Path), help="folder for the stores; a temporary one unless given")
+def main(rows: int, processes: tuple[int, ...], rounds: int, scratch: Path | None) -> None:
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    try:
+        write_both(folder, rows)
+        for number in processes:
+            report(folder, False, rounds, number)
+            report(folder, True, max(3, rounds // 40), number)
+        big = Layout(2, 5_822_653, DIM, 85_742, "float16", shard_rows=16384, chunk_rows=1024)
+        write_sparse(folder / "big", big)
+        began = time.perf_counter()
+        opened = TeacherCache(folder / "big")
+        opened.gather(np.arange(BATCH), 1)
+        print(f"{big.samples:,} rows x {big.views} views: opened and first rows in {time.perf_counter() - began:.3f} s")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

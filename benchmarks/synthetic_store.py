@@ -1,0 +1,70 @@
+"""Teacher caches of random unit rows in any size, for the benchmarks of sealing and reading."""
+
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+
+from cache import ledger
+from cache.layout import Array, Layout
+from cache.shards import CRC_BYTES, NO_CHUNK
+from cache.storage import to_stored
+from cache.store import FORMAT, create, read_manifest, write_manifest, write_part
+
+BLOCK = 4096
+
+
+def write_unsealed(path: Path, layout: Layout, confidence: str = "center") -> None:
+    """A store whose units are all finished. Rows repeat every BLOCK, labels come in order as in MS1MV2."""
+    _create(path, layout, confidence)
+    raw = np.random.default_rng(0).standard_normal((BLOCK, layout.dim)).astype(np.float32)
+    stored = to_stored(raw / np.linalg.norm(raw, axis=1, keepdims=True), layout.dtype)
+    for unit in layout.units():
+        rows = np.arange(unit.start, unit.stop)
+        for name in layout.unit_arrays(unit):
+            values = stored[name][rows % BLOCK] if name in stored else rows.astype(layout.arrays[name].dtype)
+            write_part(path, layout, name, unit.view, unit.shard, values)
+        ledger.record(path, layout, unit, {})
+
+
+def write_sparse(path: Path, layout: Layout) -> None:
+    """A sealed store of any size in no space: every shard is a hole with a valid index, its rows read as zeros.
+
+    Only for measuring how fast a store opens; its digests are made up.
+    """
+    _create(path, layout, "center")
+    entries = {}
+    for unit in layout.units():
+        for name in layout.unit_arrays(unit):
+            file = layout.arrays[name].file(unit.view, unit.shard)
+            _write_hole(path / file, layout.arrays[name], layout, unit.stop - unit.start)
+            entries[file] = {"bytes": (path / file).stat().st_size, "sha256": "0" * 64}
+    ledger.gather(path, entries, {})
+    sealed = {"ledger": ledger.digest(path), "files": len(entries)}
+    write_manifest(path, {**read_manifest(path), "sealed": sealed})
+
+
+def _write_hole(file: Path, array: Array, layout: Layout, rows: int) -> None:
+    chunk = layout.chunk_rows * (array.width or 1) * np.dtype(array.dtype).itemsize + CRC_BYTES
+    written = -(-rows // layout.chunk_rows)
+    index = np.full((layout.shard_rows // layout.chunk_rows, 2), NO_CHUNK, "<u8")
+    index[:written, 0], index[:written, 1] = np.arange(written) * chunk, chunk
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "wb") as out:
+        out.truncate(written * chunk)
+        out.seek(written * chunk)
+        out.write(index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(CRC_BYTES, "little"))
+
+
+def _create(path: Path, layout: Layout, confidence: str) -> None:
+    manifest = {
+        "format": FORMAT,
+        "teacher": {"name": "noise", "weights_sha256": "0" * 64, "size": [112, 112], "channel_order": "rgb"},
+        "faces": {"samples": layout.samples, "identities": layout.classes},
+        "views": {"policy": "none", "seed": 0, "count": layout.views},
+        "confidence": confidence,
+        "decoder": "none",
+        "layout": vars(layout),
+    }
+    labels = (np.arange(layout.samples) * layout.classes // layout.samples).astype(np.int32)
+    create(path, layout, manifest, labels)
