@@ -1,6 +1,6 @@
 """The augmentation of AdaFace's training recipe (Kim et al., CVPR 2022, supplement), as a pure function.
 
-Crop, photometric change and low resolution, in this order, each with its own probability. Every number drawn is a
+Crop, low resolution and photometric change, in this order, each with its own probability. Every number drawn is a
 Philox word of (seed, sample, view, operation): an operation that does not happen moves no other's draw.
 
 The bytes are bound to caches. All arithmetic on pixels is in integers, ours or OpenCV's, and floats appear only where
@@ -41,10 +41,10 @@ def augment(rgb: np.ndarray, views: ViewsConfig, sample: int, view: int) -> np.n
     cropped, recoloured, reduced, _ = draw(HAPPENS)
     if _uniform(cropped) < views.crop_probability:
         rgb = crop(rgb, views.crop_area, views.crop_aspect, draw(CROP))
-    if _uniform(recoloured) < views.photometric_probability:
-        rgb = photometric(rgb, (views.brightness, views.contrast, views.saturation), draw(PHOTOMETRIC))
     if _uniform(reduced) < views.low_resolution_probability:
         rgb = low_resolution(rgb, views.low_resolution_side, draw(LOW_RESOLUTION))
+    if _uniform(recoloured) < views.photometric_probability:
+        rgb = photometric(rgb, (views.brightness, views.contrast, views.saturation), draw(PHOTOMETRIC))
     return rgb
 
 

@@ -147,7 +147,7 @@ def test_each_operation_happens_with_its_own_probability_and_in_its_order(monkey
     for crop in (0, 1):
         for photometric in (0, 1):
             for low in (0, 1):
-                names = ("crop",) * crop + ("photometric",) * photometric + ("low_resolution",) * low
+                names = ("crop",) * crop + ("low_resolution",) * low + ("photometric",) * photometric
                 p = (0.2 if crop else 0.8) * 0.5 * (0.3 if low else 0.7)
                 assert abs(seen[names] / total - p) < 4 * (p * (1 - p) / total) ** 0.5, names
     assert sum(seen.values()) == total
