@@ -65,21 +65,21 @@ class SeveralCaches:
 
     @property
     def skipped(self) -> np.ndarray:
-        """int64, ascending: samples whose pictures do not decode; where the faces are the same, so are these."""
+        """int64, ascending: samples whose pictures do not decode, the same in all caches."""
         return self.caches[0].skipped
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D): the mean of the caches' unit centres, of unit length; zero where a class has no samples."""
-        return _unit(np.stack([cache.centers for cache in self.caches]).mean(0, np.float64))
+        return _mean_direction([cache.centers for cache in self.caches])
 
-    def of_epoch(self, epoch: int) -> "TeacherCache | SeveralCaches":
+    def of_epoch(self, epoch: int) -> "Teachers":
         """What teaches in an epoch: all of them for `mean`; for `epoch` number `epoch` modulo their number."""
         return self if self.combine == "mean" else self.caches[epoch % len(self.caches)]
 
     def gather(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """The unit mean of the caches' embeddings of (sample, view) pairs: float32 (B,D)."""
-        return _unit(np.stack([_unit(cache.gather(samples, views)) for cache in self.caches]).mean(0))
+        return _mean_direction([cache.gather(samples, views) for cache in self.caches])
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Mean of the teachers' confidences, each by its own centres: float32 (B,)."""
@@ -108,7 +108,10 @@ class SeveralCaches:
         self.caches[0].require_teacher(teacher, root)
 
 
-def open_caches(config: Config) -> TeacherCache | SeveralCaches:
+Teachers = TeacherCache | SeveralCaches
+
+
+def open_caches(config: Config) -> Teachers:
     """The cache an experiment learns from, or all of them. Raises CacheError as TeacherCache and SeveralCaches do."""
     first = TeacherCache(config.cache_dir)
     if not config.cache.also:
@@ -116,9 +119,16 @@ def open_caches(config: Config) -> TeacherCache | SeveralCaches:
     return SeveralCaches([first, *map(TeacherCache, config.cache.also)], config.cache.combine)
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length != 0).astype(np.float32)
+def _mean_direction(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of unit rows, several times (B,D), at their mean length: float32 (B,D).
+
+    That is 1 up to storage rounding, and exactly the length of rows that are all equal: the mean of one is itself.
+    """
+    stacked = np.stack(rows)
+    mean = stacked.mean(0, np.float64)
+    length = np.linalg.norm(mean, axis=-1, keepdims=True)
+    wanted = np.linalg.norm(stacked.astype(np.float64), axis=-1, keepdims=True).mean(0)
+    return (mean * np.divide(wanted, length, out=np.zeros_like(length), where=length != 0)).astype(np.float32)
 
 
 def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:
@@ -137,7 +147,8 @@ def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:
 
 def _bound(cache: TeacherCache) -> dict[str, Any]:
     """What caches that teach together must have in common, by dotted name."""
-    return dict(_leaves({name: cache.manifest[name] for name in BINDS_STUDENT} | {"width": cache.dim}))
+    bound = {name: cache.manifest[name] for name in BINDS_STUDENT}
+    return dict(_leaves({**bound, "width": cache.dim, "skipped": cache.skipped.tolist()}))
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cache.reader import TeacherCache
+from cache.several import Teachers
 from common.config import Config, ViewsConfig
 from common.models import fit
 from common.sources import FaceSource
@@ -40,7 +40,7 @@ def steps_in_epoch(samples: int, global_batch: int) -> int:
     return samples // global_batch
 
 
-def kept_samples(total: int, cache: TeacherCache | None) -> np.ndarray:
+def kept_samples(total: int, cache: Teachers | None) -> np.ndarray:
     """The samples an epoch visits, int64: all but those whose pictures do not decode, as the cache knows them."""
     return np.arange(total) if cache is None else np.delete(np.arange(total), cache.skipped)
 
@@ -65,13 +65,13 @@ def epoch_batches(
 
 
 class FaceBatches(Dataset):
-    """What a worker needs to turn (samples, views) into a Batch; asked by whole batches."""
+    """What a worker needs to turn (samples, views, epoch) into a Batch; asked by whole batches."""
 
     def __init__(
         self,
         source: FaceSource,
         views: Views,
-        cache: TeacherCache | None,
+        cache: Teachers | None,
         confidence: bool,
         size: tuple[int, int],
         verify: Verify = "sample",
@@ -81,17 +81,19 @@ class FaceBatches(Dataset):
         self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
         self.verify = verify
 
-    def __getitem__(self, pairs: tuple[np.ndarray, np.ndarray]) -> Batch:
-        samples, views = pairs
+    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch:
+        samples, views, epoch = wanted
         faces = [
-            self.views.render(self.source.rgb(int(i)), self.source.number(int(i)), int(v)) for i, v in zip(samples, views, strict=True)
+            self.views.render(self.source.rgb(sample), self.source.number(sample), view)
+            for sample, view in zip(samples.tolist(), views.tolist(), strict=True)
         ]
         f_t = confidence = None
         if self.cache is not None:
-            check_pixels(self.cache, samples, views, faces, self.verify)
-            f_t = torch.from_numpy(self.cache.gather(samples, views))
+            cache = self.cache.of_epoch(epoch)
+            check_pixels(cache, samples, views, faces, self.verify)
+            f_t = torch.from_numpy(cache.gather(samples, views))
             if self.confidence:
-                confidence = torch.from_numpy(self.cache.confidence(samples, views))
+                confidence = torch.from_numpy(cache.confidence(samples, views))
         return Batch(
             faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
             labels=torch.from_numpy(self.source.labels[samples].astype(np.int64)),
@@ -113,17 +115,18 @@ class EpochOrder:
     def __len__(self) -> int:
         return steps_in_epoch(len(self.samples), self._train.batch_size * self._ranks)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        train = self._train
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        train, epoch = self._train, self.epoch
         count = self._views.number
-        return epoch_batches(
+        batches = epoch_batches(
             self.samples,
             self._views,
             count,
             train.seed,
-            self.epoch,
+            epoch,
             train.batch_size,
             self._rank,
             self._ranks,
             self.first,
         )
+        return ((samples, views, epoch) for samples, views in batches)

@@ -52,8 +52,8 @@ class _ErrorsAsValues(Dataset):
     def __init__(self, faces: FaceBatches) -> None:
         self._faces = faces
 
-    def __getitem__(self, pairs: tuple[np.ndarray, np.ndarray]) -> Batch | UserError:
+    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch | UserError:
         try:
-            return self._faces[pairs]
+            return self._faces[wanted]
         except UserError as error:
             return error

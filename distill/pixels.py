@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from cache.reader import TeacherCache
+from cache.several import Teachers
 from common.errors import CacheError
 from common.philox import words
 from common.views import pixel_digest
@@ -28,7 +28,7 @@ def checked_rows(verify: Verify, samples: np.ndarray) -> np.ndarray:
 
 
 def check_pixels(
-    cache: TeacherCache, samples: np.ndarray, views: np.ndarray, faces: Sequence[np.ndarray], verify: Verify
+    cache: Teachers, samples: np.ndarray, views: np.ndarray, faces: Sequence[np.ndarray], verify: Verify
 ) -> None:
     """Compare digests of rendered faces, uint8 (H,W,3) each, with those the cache holds for these samples and views.
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cache.reader import TeacherCache
+from cache.several import SeveralCaches, open_caches
 from common.backbones import build_backbone
 from common.config import Config
 from common.errors import UserError
@@ -45,11 +45,11 @@ def _plan_cache(plan: Plan, config: Config, root: Path) -> None:
     except UserError:
         source = None
     try:
-        if source is None:
-            TeacherCache(config.cache_dir)
-        else:
-            views = Views.of(config.views)
-            open_cache(config, root, source, views)
+        cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
         plan.add("cache", f"{config.cache_dir}, sealed")
+        if isinstance(cache, SeveralCaches):
+            agree = ", ".join(f"{cosine:.3f}" for cosine in cache.agreement())
+            plan.add("combined with", f"{', '.join(config.cache.also)} by {config.cache.combine}")
+            plan.add("teachers agree", f"mean cosine of class centres with the first: {agree} (0 by chance)")
     except UserError as error:
         plan.missing.append(str(error))

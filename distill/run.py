@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from cache.reader import TeacherCache
+from cache.several import Teachers, open_caches
 from cache.store import describe_faces
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
@@ -61,9 +61,9 @@ def refuse_precision(precision: str, device: torch.device) -> None:
         raise ConfigError("train.precision = 'float16' needs a GPU: on a CPU take 'bfloat16' or 'float32'")
 
 
-def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> TeacherCache:
-    """The experiment's cache, refused unless its faces, views, pixels and teacher are the experiment's."""
-    cache = TeacherCache(config.cache_dir)
+def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> Teachers:
+    """The experiment's cache or caches, refused unless its faces, views, pixels and teacher are the experiment's."""
+    cache = open_caches(config)
     cache.require(describe_faces(source), views.describe(), decoder_version())
     if config.teacher is not None:
         cache.require_teacher(config.teacher, root)
@@ -75,7 +75,7 @@ def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> 
     return cache
 
 
-def new_trainer(config: Config, source: FaceSource, cache: TeacherCache | None, device: torch.device) -> Trainer:
+def new_trainer(config: Config, source: FaceSource, cache: Teachers | None, device: torch.device) -> Trainer:
     """Student and head as they are before the first step, equal on all ranks."""
     torch.manual_seed(config.train.seed)
     student = build_backbone(config.student.backbone, config.student.embedding_size)

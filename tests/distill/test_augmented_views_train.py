@@ -27,7 +27,7 @@ def test_the_student_sees_the_pixels_the_teacher_saw(cached):
     """Stage one's digests against what a batch holds, in another order than the teacher's."""
     cache, source = TeacherCache(cached), open_source("data/faces")
     samples, shown = (pairs.ravel() for pairs in np.meshgrid(np.arange(len(cache))[::-1], np.arange(cache.views)))
-    batch = FaceBatches(source, Views.of(experiment(views=VIEWS).views), cache, False, (112, 112))[samples, shown]
+    batch = FaceBatches(source, Views.of(experiment(views=VIEWS).views), cache, False, (112, 112))[samples, shown, 0]
     digests = [pixel_digest(face) for face in batch.faces.numpy()]
     assert np.array_equal(digests, cache.pixels(samples, shown))
     assert len(set(digests)) > 2 * len(cache)

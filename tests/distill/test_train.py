@@ -33,7 +33,7 @@ def test_a_batch_carries_the_faces_and_the_teachers_word_on_them(cached):
 
     cache, source = TeacherCache("caches/tiny"), open_source("data/faces")
     samples, views = np.array([4, 30, 11]), np.array([1, 0, 1])
-    batch = FaceBatches(source, Views("flip"), cache, True, (112, 112))[samples, views]
+    batch = FaceBatches(source, Views("flip"), cache, True, (112, 112))[samples, views, 0]
     for i, (sample, view) in enumerate(zip(samples, views, strict=True)):
         face = source.rgb(sample)[:, ::-1] if view else source.rgb(sample)
         assert np.array_equal(batch.faces[i], face)
