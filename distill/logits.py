@@ -40,7 +40,7 @@ class Logits:
         top = torch.full_like(self._target, -torch.inf)
         total = torch.zeros_like(self._target)
         for block in self._columns.blocks():
-            logits = self._form(block)
+            logits = self.form(block)
             if self._kept is not None:
                 logits = self._place(block, self._kept).copy_(logits)
             higher = torch.maximum(top, logits.amax(1))
@@ -52,7 +52,7 @@ class Logits:
     def again(self) -> Iterator[tuple[Block, Tensor]]:
         """Every block with its logits (B,n), which the caller may write over."""
         for block in self._columns.blocks():
-            yield block, self._form(block) if self._kept is None else self._place(block, self._kept)
+            yield block, self.form(block) if self._kept is None else self._place(block, self._kept)
 
     def _place(self, block: Block, kept: Tensor) -> Tensor:
         rows = len(self._unit_s)
@@ -62,9 +62,10 @@ class Logits:
         """Where a cosine was beyond the limit: bool (B,n), None without a limit."""
         if self._how.limit is None:
             return None
-        return logits.abs() >= logits.new_tensor(self._how.limit) * self._how.s  # the very product that `_form` makes
+        return logits.abs() >= logits.new_tensor(self._how.limit) * self._how.s  # the very product that `form` makes
 
-    def _form(self, block: Block) -> Tensor:
+    def form(self, block: Block) -> Tensor:
+        """The logits (B,n) of a block, made anew."""
         logits = product(self._unit_s, self._columns.unit(block).T, self._how.precision)
         if self._how.limit is not None:
             logits.clamp_(-self._how.limit, self._how.limit)
