@@ -31,15 +31,21 @@ def open_sources(
         if path.is_dir() and not (path / "student.safetensors").exists():
             if not StoredEmbeddings.lie_in(path):
                 raise UserError(f"{path}: neither a run (student.safetensors) nor stored embeddings of sets")
-            if how.precision != "float32" or how.compile:
-                raise UserError(
-                    f"{path}: --precision and --compile have no effect on stored embeddings; leave them out"
-                )
+            _refuse_idle(path, how)
             sources[name] = StoredEmbeddings(path)
             continue
         weights = str(path / "student.safetensors") if path.is_dir() else where
         sources[name] = open_weights(weights, root, device, threads, how)
     return sources
+
+
+def _refuse_idle(path: Path, how: MeasureConfig) -> None:
+    for option in ("precision", "compile", "flip"):
+        if getattr(how, option) != MeasureConfig.model_fields[option].default:
+            raise UserError(
+                f"{path}: {option} = {getattr(how, option)} has no effect on stored embeddings; leave it out, or embed "
+                "the set again"
+            )
 
 
 def open_weights(where: str, root: Path, device: str, threads: int | None, how: MeasureConfig) -> FaceModel:

@@ -121,12 +121,14 @@ def _save_group(path: Path, embedded: Embeddings, flip: bool) -> None:
 
 
 def _load_group(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
-    group = zarr.open_group(path, mode="r")
+    group = zarr.open_group(path, mode="r", zarr_format=3)
     on_disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     arrays: list[Any] = [group["rows"], group["norms"]]
     for array in arrays:
         if array.nbytes > on_disk:
             raise DataError(f"{path}: {array.name} claims {array.nbytes:,} bytes, the folder has {on_disk:,}")
+        if array.chunks != array.shape or [codec["name"] for codec in array.metadata.to_dict()["codecs"]] != ["bytes"]:
+            raise DataError(f"{path}: {array.name} is not one plain chunk, as embeddings are stored here")
     rows, norms = (np.asarray(array[...]) for array in arrays)
     flip = group.attrs["flip"] is True
     if _digest(rows, norms, flip) != group.attrs["sha256"]:

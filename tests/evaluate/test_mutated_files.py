@@ -16,9 +16,10 @@ import torch
 from common.errors import UserError
 from evaluate.arrow import ArrowFaces, write_arrow
 from evaluate.binfile import read_bin
+from evaluate.embed import Embeddings
 from evaluate.gallery import GalleryIndex
 from evaluate.metadata import read_metadata
-from evaluate.stored import load_embeddings, save_embeddings
+from evaluate.stored import EmbeddingStore, load_embeddings, save_embeddings
 from evaluate.templates import evaluate_templates
 from evaluate.tinyface import evaluate_tinyface
 from tests.evaluate.test_binfile import BOOLS, ISSAME, PICTURES, py2_array, py2_bool, py2_file, py2_string
@@ -90,8 +91,6 @@ def metadata_seeds(folder):
 
 
 def npz_seeds(folder):
-    from evaluate.embed import Embeddings
-
     save_embeddings(folder / "seed.npz", Embeddings(np.ones((5, 4), np.float32), np.ones(5, np.float32)), True)
     return [(folder / "seed.npz").read_bytes()]
 
@@ -212,6 +211,24 @@ def mutated_column(column, rng):
     elif column.dtype.kind == "U" and column.size:
         column.ravel()[rng.integers(column.size)] = rng.choice(["", "_", "x_1", "-_2", "9" * 30, "/", "²_1"])
     return column if kind != 6 else column[None]
+
+
+@pytest.mark.parametrize("count", [QUICK // 2, pytest.param(SLOW // 2, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore")
+def test_zarr_embeddings_with_damage_in_any_file_are_what_they_were_or_refused(tmp_path, count):
+    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
+    EmbeddingStore(tmp_path, "zarr").save("m", "lfw", Embeddings(rows, np.ones(4, np.float32)), True)
+    whole = {path: path.read_bytes() for path in sorted((tmp_path / "m/lfw").rglob("*")) if path.is_file()}
+    rng, refused = random.Random(count), 0
+    for _ in range(count):
+        path = rng.choice(list(whole))
+        path.write_bytes(mutated(whole[path], rng))
+        try:
+            assert np.array_equal(load_embeddings(tmp_path / "m/lfw")[0].rows, rows)
+        except UserError as error:
+            refused += one_line(error)
+        path.write_bytes(whole[path])
+    assert refused > count // 2
 
 
 @pytest.mark.parametrize("count", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)])

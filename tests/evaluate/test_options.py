@@ -61,7 +61,21 @@ def test_precision_and_compile_go_to_the_model_and_embedding_options_to_its_batc
     ]
 
 
-@pytest.mark.parametrize("option", [("--precision", "bfloat16"), ("--compile",)])
+def test_the_batch_command_opens_its_checkpoints_as_told_and_once(world, opened):  # noqa: F811
+    Path("run").mkdir()
+    Path("run/epoch-1.pt").touch()
+    command = ("batch", "run", "--on", "pairs.bin", "--on", "lfw", "--suffix", ".pt", "--out", "b", "--far", "0.1")
+    output = invoke(*command, "--precision", "bfloat16", "--json")
+    assert "skipped lfw: not found: data/lfw.bin" in output
+    (row,) = json.loads(Path("b/all.json").read_text())
+    assert row["model"] == "epoch-1.pt"
+    assert "tar_at_far_0.1" in row
+    assert "begun with precision = bfloat16, now it is float32" in invoke(*command, code=2)
+    invoke(*command, "--precision", "bfloat16")
+    assert [config.precision for config in opened] == ["bfloat16"]
+
+
+@pytest.mark.parametrize("option", [("--precision", "bfloat16"), ("--compile",), ("--no-flip",)])
 def test_what_has_no_effect_on_stored_embeddings_is_refused(world, option):  # noqa: F811
     message = invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "r", *option, code=2)
     assert "no effect on stored embeddings" in message

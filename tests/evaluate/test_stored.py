@@ -109,6 +109,12 @@ def test_files_that_ask_for_more_memory_than_they_have_bytes_are_refused(tmp_pat
     group.create_array("norms", shape=(1 << 40,), dtype="float32", chunks=(1 << 20,))
     with pytest.raises(DataError, match="claims 2,251,799,813,685,248 bytes"):
         load_embeddings(tmp_path / "bomb")
+    for number, options in enumerate(({"compressors": "auto"}, {"compressors": None, "chunks": (4, 3)})):
+        group = zarr.create_group(tmp_path / f"other-{number}")
+        group.create_array("rows", data=some().rows, **options)
+        group.create_array("norms", data=some().norms, compressors=None)
+        with pytest.raises(DataError, match=rf"other-{number}: /rows is not one plain chunk"):
+            load_embeddings(tmp_path / f"other-{number}")
 
 
 def test_arrays_of_other_shapes_are_refused(tmp_path):
