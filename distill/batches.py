@@ -24,7 +24,8 @@ class Batch(NamedTuple):
     """One rank's rows of a global batch.
 
     faces: uint8 (B,H,W,3) RGB. labels: int64 (B,). samples, views: int64 (B,). f_t: float32 (B,D) and confidence:
-    float32 (B,), both None where the recipe reads no teacher.
+    float32 (B,), both None where the recipe reads no teacher. With head.split_classes labels, f_t and confidence are
+    those of all ranks, (W*B,...) in rank order: reading them here saves sending them.
     """
 
     faces: Tensor
@@ -75,14 +76,17 @@ class FaceBatches(Dataset):
         confidence: bool,
         size: tuple[int, int],
         verify: Verify = "sample",
+        mine: slice = slice(None),
     ) -> None:
         """confidence: gather it with f_t. size: (height, width) of the faces the student sees. verify: the share of
-        them whose pixels are compared with what the teacher saw."""
+        them whose pixels are compared with what the teacher saw. mine: rows of a batch whose faces are this rank's;
+        of the others only labels and the teacher's word are asked for."""
         self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
-        self.verify = verify
+        self.verify, self.mine = verify, mine
 
     def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch:
-        samples, views, epoch = wanted
+        all_samples, all_views, epoch = wanted
+        samples, views = all_samples[self.mine], all_views[self.mine]
         faces = [
             self.views.render(self.source.rgb(sample), self.source.number(sample), view)
             for sample, view in zip(samples.tolist(), views.tolist(), strict=True)
@@ -90,13 +94,13 @@ class FaceBatches(Dataset):
         f_t = confidence = None
         if self.cache is not None:
             cache = self.cache.of_epoch(epoch)
-            check_pixels(cache, samples, views, faces, self.verify)
-            f_t = torch.from_numpy(cache.gather(samples, views))
+            check_pixels(cache, samples, views, epoch, faces, self.verify)
+            f_t = torch.from_numpy(cache.gather(all_samples, all_views))
             if self.confidence:
-                confidence = torch.from_numpy(cache.confidence(samples, views))
+                confidence = torch.from_numpy(cache.confidence(all_samples, all_views))
         return Batch(
             faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
-            labels=torch.from_numpy(self.source.labels[samples].astype(np.int64)),
+            labels=torch.from_numpy(self.source.labels[all_samples].astype(np.int64)),
             samples=torch.from_numpy(np.ascontiguousarray(samples)),
             views=torch.from_numpy(np.ascontiguousarray(views)),
             f_t=f_t,
@@ -105,15 +109,25 @@ class FaceBatches(Dataset):
 
 
 class EpochOrder:
-    """The DataLoader's sampler: whole batches of one epoch, for one rank, from batch number `first` on."""
+    """The DataLoader's sampler: whole batches of one epoch, from batch number `first` on.
+
+    A rank's own, or with head.split_classes the global ones; `mine` are this rank's rows of either.
+    """
 
     def __init__(self, config: Config, samples: np.ndarray, rank: int, ranks: int) -> None:
         self._views, self._train = config.views, config.train
         self.samples, self._rank, self._ranks = samples, rank, ranks
+        self._shared = config.head.split_classes
         self.epoch = self.first = 0
 
     def __len__(self) -> int:
         return steps_in_epoch(len(self.samples), self._train.batch_size * self._ranks)
+
+    @property
+    def mine(self) -> slice:
+        """Rows of a batch whose faces this rank's student sees."""
+        batch = self._train.batch_size
+        return slice(self._rank * batch, (self._rank + 1) * batch) if self._shared else slice(None)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         train, epoch = self._train, self.epoch
@@ -124,9 +138,9 @@ class EpochOrder:
             count,
             train.seed,
             epoch,
-            train.batch_size,
-            self._rank,
-            self._ranks,
+            train.batch_size * self._ranks if self._shared else train.batch_size,
+            0 if self._shared else self._rank,
+            1 if self._shared else self._ranks,
             self.first,
         )
         return ((samples, views, epoch) for samples, views in batches)

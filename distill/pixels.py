@@ -15,26 +15,30 @@ STREAM_PIXEL_CHECK = 17
 SHARE = 0.01
 
 
-def checked_rows(verify: Verify, samples: np.ndarray) -> np.ndarray:
-    """Which rows of a batch are compared: none, all, or each with probability `SHARE` and at least one.
+def checked_rows(verify: Verify, samples: np.ndarray, epoch: int) -> np.ndarray:
+    """Which rows of a batch (B,) are compared: none, all, or each with probability `SHARE` and at least one.
 
-    A pure function of the batch's sample numbers (B,). The first one is part of every row's draw, so another epoch,
-    which puts a sample beside others, checks others.
+    A sample's draw is a pure function of its number and the epoch, so each epoch looks at others.
     """
     if verify != "sample" or not len(samples):
         return np.arange(len(samples) if verify == "all" else 0)
-    word = words(0, STREAM_PIXEL_CHECK, samples, samples[0])[:, 0]
+    word = words(0, STREAM_PIXEL_CHECK, samples, epoch)[:, 0]
     return np.union1d(np.flatnonzero(word < SHARE * 2**32), word.argmin())
 
 
 def check_pixels(
-    cache: Teachers, samples: np.ndarray, views: np.ndarray, faces: Sequence[np.ndarray], verify: Verify
+    cache: Teachers,
+    samples: np.ndarray,
+    views: np.ndarray,
+    epoch: int,
+    faces: Sequence[np.ndarray],
+    verify: Verify,
 ) -> None:
     """Compare digests of rendered faces, uint8 (H,W,3) each, with those the cache holds for these samples and views.
 
     Raises CacheError naming the first sample and view that differ, and both digests.
     """
-    rows = checked_rows(verify, samples)
+    rows = checked_rows(verify, samples, epoch)
     seen = cache.pixels(samples[rows], views[rows])
     for row, expected in zip(rows, seen, strict=True):
         digest = pixel_digest(faces[row])

@@ -1,0 +1,53 @@
+"""What comparing pixels costs the loader of stage two: train.verify = "off", "sample" and "all" on the same batches.
+
+    python benchmarks/verify_pixels.py --faces DATA/lfw --cache caches/lfw [--rounds 5]
+
+One process makes batches as a worker does: read, decode, mirror, gather f_t. Every batch is made under each setting
+in turn, in changing order, so that all meet the same load; ratios are of processor time over all batches.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cache.reader import TeacherCache
+from common.sources import open_source
+from common.views import Views, epoch_order
+from distill.batches import FaceBatches
+
+SETTINGS = ("off", "sample", "all")
+
+
+@click.command()
+@click.option("--faces", type=click.Path(path_type=Path), required=True, help="What the cache was built from.")
+@click.option("--cache", "cache_path", type=click.Path(path_type=Path), required=True)
+@click.option("--batch", default=64, show_default=True)
+@click.option("--batches", default=30, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+def main(faces: Path, cache_path: Path, batch: int, batches: int, rounds: int) -> None:
+    source, cache = open_source(faces), TeacherCache(cache_path)
+    views = Views.from_manifest(cache.manifest["views"])
+    makers = {verify: FaceBatches(source, views, cache, False, (112, 112), verify) for verify in SETTINGS}
+    seconds = dict.fromkeys(SETTINGS, 0.0)
+    for epoch in range(rounds):
+        order = epoch_order(len(source), epoch, 0)
+        shown = np.arange(len(order)) % views.count
+        for number in range(min(batches, len(order) // batch)):
+            rows = slice(number * batch, (number + 1) * batch)
+            for verify in np.roll(SETTINGS, number):
+                began = time.process_time()
+                makers[str(verify)][order[rows], shown[rows], epoch]
+                seconds[str(verify)] += time.process_time() - began
+    made = rounds * min(batches, len(source) // batch) * batch
+    for verify in SETTINGS:
+        ratio = seconds[verify] / seconds["off"]
+        print(f'verify = "{verify}": {made / seconds[verify]:,.0f} faces/s of processor time, {ratio:.3f} times "off"')
+
+
+if __name__ == "__main__":
+    main()
