@@ -2,6 +2,8 @@
 
 python -m cache audit  --config configs/lfw.toml --data DATA --out audits/lfw
 python -m cache subset --config configs/lfw.toml --data DATA --sample 500 --out caches/lfw-500
+python -m cache push   --config configs/lfw.toml owner/lfw-sface --faces-licence unknown
+python -m cache pull   owner/lfw-sface --out caches/lfw
 """
 
 from pathlib import Path
@@ -10,7 +12,11 @@ import click
 import numpy as np
 
 from cache.audit_report import audit_cache
+from cache.info import describe_cache
 from cache.reader import TeacherCache
+from cache.remote import open_remote
+from cache.share import pull as pull_cache
+from cache.share import push as push_cache
 from cache.subset import cut_out, named_people, sampled_people
 from common.cli import experiment_options
 from common.config import Config
@@ -58,4 +64,24 @@ def subset(
     click.echo(f'faces = {{ subset = "{out}" }}\ncache = {{ path = "{out}" }}')
 
 
-COMMANDS = (audit, subset)
+@click.command()
+@experiment_options
+@click.argument("url")
+@click.option("--faces-licence", required=True, help='Licence or terms of the faces, or "unknown".')
+@click.option("--teacher-licence", help='Licence of the teacher\'s weights where it is not known here, or "unknown".')
+@click.option("--public", is_flag=True, help="A repository that is made on the Hub is readable by all; else private.")
+def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licence: str | None, public: bool) -> None:
+    """Send a sealed cache to URL: fsspec (file://, s3://, ...), or a dataset owner/name on the HuggingFace Hub."""
+    number = push_cache(config.cache_dir, open_remote(url, public), faces_licence, teacher_licence)
+    click.echo(f"{config.cache_dir}: {number:,} files in {url}")
+
+
+@click.command()
+@click.argument("url")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder the cache appears as.")
+def pull(url: str, out: Path) -> None:
+    """Fetch a cache from URL (as push), verify every file of it, and give it its name."""
+    click.echo(describe_cache(pull_cache(open_remote(url), out)))
+
+
+COMMANDS = (audit, subset, push, pull)

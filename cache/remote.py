@@ -1,0 +1,135 @@
+"""Where caches are shared: a folder behind any fsspec URL, or a dataset repository on the HuggingFace Hub.
+
+    open_remote("s3://bucket/caches/lfw")      open_remote("file:///mnt/share/lfw")
+    open_remote("hf://datasets/owner/name")    open_remote("owner/name")
+
+Both fetch and send whole files by name. On the Hub everything is sent as one commit (`create_commit`, which
+`upload_folder` is made of): the repository never shows half a cache, exactly the listed files travel, and what an
+interrupted push has sent is found there by its digest and not sent again.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import fsspec  # type: ignore[import-untyped]
+from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from common.errors import CacheError
+
+_HUB = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+?)/?")
+MANIFEST_FILE = "zarr.json"
+
+
+class Remote(Protocol):
+    """One shared cache."""
+
+    url: str
+
+    def fetch(self, name: str, to: Path) -> None:
+        """Copy a file to `to`, which appears when it is whole. Raises FileNotFoundError, or CacheError."""
+
+    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
+        """Store files, the last one last of all. resume: those that are there with the same size are the same."""
+
+
+def open_remote(url: str, public: bool = False) -> Remote:
+    """Raises CacheError for a URL of a kind nobody here can read. public: a repository that is made is not private."""
+    hub = _HUB.fullmatch(url)
+    if hub:
+        return HubDataset(hub[1], public)
+    try:
+        return Folder(url)
+    except (ValueError, ImportError) as error:
+        raise CacheError(
+            f"{url}: {error}: give an fsspec URL such as file:///folder, or owner/name on the Hub"
+        ) from None
+
+
+class Folder:
+    """A folder behind an fsspec URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def fetch(self, name: str, to: Path) -> None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = to.with_name(f".{to.name}.part")
+        try:
+            self._files.get_file(self._path(name), str(part))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise CacheError(f"{self.url}/{name}: cannot be read ({error}): run again, it goes on") from error
+        os.replace(part, to)
+
+    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
+        try:
+            for name, content in files.items():
+                size = len(content) if isinstance(content, bytes) else content.stat().st_size
+                if not (resume and self._size(name) == size):
+                    self._files.makedirs(self._path(name).rsplit("/", 1)[0], exist_ok=True)
+                    self._put(name, content)
+        except OSError as error:
+            raise CacheError(f"{self.url}: cannot be written ({error}): run again, it goes on") from error
+
+    def _put(self, name: str, content: Path | bytes) -> None:
+        if isinstance(content, bytes):
+            self._files.pipe_file(self._path(name), content)
+        else:
+            self._files.put_file(str(content), self._path(name))
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return self._files.size(self._path(name))
+        except FileNotFoundError:
+            return None
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+
+class HubDataset:
+    """A dataset repository; HF_TOKEN says who asks, HF_ENDPOINT names a mirror. All fetches are of one commit."""
+
+    def __init__(self, repo: str, public: bool) -> None:
+        self.repo, self.url, self._public = repo, f"hf://datasets/{repo}", public
+        self._commit: str | None = None
+
+    def fetch(self, name: str, to: Path) -> None:
+        folder = to
+        for _ in name.split("/"):
+            folder = folder.parent
+        assert folder / name == to, "the Hub's client keeps a file under its own name"
+        try:
+            if self._commit is None:
+                self._commit = get_hf_file_metadata(hf_hub_url(self.repo, name, repo_type="dataset")).commit_hash
+            hf_hub_download(self.repo, name, repo_type="dataset", revision=self._commit, local_dir=folder)
+        except LocalEntryNotFoundError as error:  # what the client says when nobody answers
+            raise self._failed(error, "check the network, and run again, it goes on") from error
+        except EntryNotFoundError:
+            raise FileNotFoundError(name) from None
+        except RepositoryNotFoundError:
+            raise FileNotFoundError(f"{name} (no such dataset, or a private one: HF_TOKEN says who asks)") from None
+        except Exception as error:
+            raise self._failed(error, "run again, it goes on") from error
+
+    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
+        api = HfApi()
+        adding = [CommitOperationAdd(name, content) for name, content in files.items()]
+        try:
+            api.create_repo(self.repo, repo_type="dataset", private=not self._public, exist_ok=True)
+            api.create_commit(self.repo, adding, commit_message="Teacher cache", repo_type="dataset")
+        except Exception as error:
+            raise self._failed(error, "is HF_TOKEN one that may write there? Run again, it goes on") from error
+
+    def _failed(self, error: Exception, advice: str) -> Exception:
+        """The client's exceptions as one line; what is not the client's as it is."""
+        if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "huggingface_hub")):
+            return error
+        text = str(error).strip()
+        return CacheError(f"{self.url}: {text.splitlines()[0] if text else type(error).__name__}: {advice}")
