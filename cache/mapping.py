@@ -33,14 +33,14 @@ _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 class RowWindow:
     """Rows of a sharded, uncompressed Zarr array; `take` copies the asked rows out."""
 
-    def __init__(self, files: Sequence[Path], dtype: str, width: int, shard_rows: int, chunk_rows: int) -> None:
-        """files: shard files in order; width: elements of a row.
+    def __init__(self, files: Sequence[Path], dtype: str, width: int | None, shard_rows: int, chunk_rows: int) -> None:
+        """files: shard files in order; width: elements of a row, None where a row is one number.
 
         Raises CacheError for a file that is missing, truncated, or whose shard index is damaged.
         """
         self._dtype, self._width = np.dtype(dtype), width
         self._shard_rows, self._chunk_rows = shard_rows, chunk_rows
-        row_bytes = width * self._dtype.itemsize
+        row_bytes = (width or 1) * self._dtype.itemsize
         chunk_bytes, chunks = chunk_rows * row_bytes + CRC_BYTES, shard_rows // chunk_rows
         slot = -(-(chunks * (chunk_bytes + INDEX_ENTRY_BYTES) + CRC_BYTES) // mmap.PAGESIZE) * mmap.PAGESIZE
         base = _reserve(len(files) * slot)
@@ -57,11 +57,11 @@ class RowWindow:
         self._rows = rows
 
     def take(self, first_shard: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
-        """Copy of rows (B,), counted from shard `first_shard` (one or (B,)): (B, width), or (B,) when width is 1."""
+        """Copy of rows (B,), counted from shard `first_shard` (one or (B,)): (B, width), or (B,)."""
         shard, inner = np.divmod(rows, self._shard_rows)
         chunk, row = np.divmod(inner, self._chunk_rows)
         taken = self._rows[shard + first_shard, chunk, row].view(self._dtype)
-        return taken.reshape(len(rows), self._width) if self._width > 1 else taken
+        return taken if self._width is None else taken.reshape(len(rows), self._width)
 
 
 def _reserve(size: int) -> int:

@@ -158,5 +158,5 @@ class TeacherCache:
             array = layout.arrays[name]
             views = range(array.views or 1)
             files = [self.path / array.file(view, shard) for view in views for shard in range(layout.shards)]
-            self._windows[name] = RowWindow(files, array.dtype, array.width or 1, layout.shard_rows, layout.chunk_rows)
+            self._windows[name] = RowWindow(files, array.dtype, array.width, layout.shard_rows, layout.chunk_rows)
         return self._windows[name]

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import pickle
+from dataclasses import asdict
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,9 +12,13 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cache import ledger
 from cache.build import build
-from cache.mapping import RowWindow
+from cache.layout import Layout
 from cache.reader import TeacherCache
+from cache.seal import seal
+from cache.storage import to_stored
+from cache.store import FORMAT, create, write_part
 from common.config import ModelConfig
 from common.errors import CacheError
 from common.sources import open_source
@@ -47,27 +53,50 @@ def test_rows_are_float32_and_of_unit_length(cache):
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_a_window_equals_zarr_for_every_layout(data, tmp_path_factory):
+def test_a_cache_equals_zarr_for_every_layout_and_type(data, tmp_path_factory):
     chunk = data.draw(st.integers(1, 5), "chunk_rows")
-    shard = chunk * data.draw(st.integers(1, 4), "chunks in a shard")
-    total, width = data.draw(st.integers(1, 60), "rows"), data.draw(st.integers(1, 9), "width")
-    dtype = data.draw(st.sampled_from(["float16", "float32", "uint32", "int8"]))
-    folder = tmp_path_factory.mktemp("layout")
-    from zarr.codecs import Crc32cCodec
+    layout = Layout(
+        views=data.draw(st.integers(1, 3), "views"),
+        samples=data.draw(st.integers(1, 25), "samples"),
+        dim=data.draw(st.integers(1, 9), "dim"),
+        classes=data.draw(st.integers(1, 12), "classes"),
+        dtype=data.draw(st.sampled_from(["float16", "float32", "int8"]), "dtype"),
+        shard_rows=chunk * data.draw(st.integers(1, 4), "chunks in a shard"),
+        chunk_rows=chunk,
+    )
+    path = tmp_path_factory.mktemp("layout") / "store"
+    with mock.patch("os.fsync"):  # the test needs no power cut
+        write_random_store(path, layout)
+    cache, group = TeacherCache(path), zarr.open_group(path, mode="r")
+    pairs = data.draw(st.lists(st.tuples(st.integers(0, layout.samples - 1), st.integers(0, layout.views - 1))))
+    samples, views = np.array(pairs, np.int64).reshape(-1, 2).T
+    plain = {name: array[:] for name, array in group.arrays()}
+    rows = plain["embedding"][views, samples].astype(np.float32)
+    rows = rows * plain["scale"][views, samples][:, None] if layout.dtype == "int8" else rows
+    assert np.array_equal(cache.gather(samples, views), rows)
+    for name in ("confidence", "norm", "pixels"):
+        assert np.array_equal(getattr(cache, name)(samples, views), plain[name][views, samples])
+    assert np.array_equal(cache.picture(samples), plain["picture"][samples])
+    assert np.array_equal(cache.centers, plain["center"])
+    assert np.array_equal(cache.counts, np.bincount(plain["label"], minlength=layout.classes))
 
-    array = zarr.create_array(
-        folder, shape=(total, width), dtype=dtype, chunks=(chunk, width), shards=(shard, width),
-        compressors=[Crc32cCodec()], fill_value=0,
-    )  # fmt: skip
-    values = np.random.default_rng(total).integers(1, 99, (total, width)).astype(dtype)
-    for start in range(0, total, shard):
-        array[start : start + shard] = values[start : start + shard]
-    files = [folder / "c" / str(i) / "0" for i in range(-(-total // shard))]
-    rows = np.array(data.draw(st.lists(st.integers(0, total - 1), min_size=1, max_size=20)))
-    taken = RowWindow(files, dtype, width, shard, chunk).take(0, rows)
-    assert np.array_equal(taken.reshape(len(rows), width), array[:][rows])
+
+def write_random_store(path: Path, layout: Layout) -> None:
+    random = np.random.default_rng(layout.samples)
+    manifest = {"format": FORMAT, "confidence": "center", "layout": asdict(layout)}
+    create(path, layout, manifest, random.integers(0, layout.classes, layout.samples, np.int32))
+    for unit in layout.units():
+        count = unit.stop - unit.start
+        rows = random.standard_normal((count, layout.dim)).astype(np.float32)
+        values = to_stored(rows / np.linalg.norm(rows, axis=1, keepdims=True), layout.dtype)
+        for name in ("norm", "pixels", "picture"):
+            values[name] = random.integers(0, 1000, count)
+        for name in layout.unit_arrays(unit):
+            write_part(path, layout, name, unit.view, unit.shard, values[name])
+        ledger.record(path, layout, unit, {})
+    seal(path)
 
 
 def test_rows_and_views_that_are_not_there_are_refused(cache):
