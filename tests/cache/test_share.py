@@ -89,7 +89,7 @@ def test_the_card_states_what_the_cache_is_and_whose_data_it_is(path, shared):
     digests = [manifest["teacher"]["weights_sha256"], manifest["faces"]["fingerprint"], manifest["sealed"]["ledger"]]
     for fact in (*facts, *digests, manifest["decoder"], f"python -m cache pull {shared[0].url}"):
         assert fact in card
-    assert re.match(r"---\nlicense: other\nlicense_name: \"teacher unknown; faces unknown\"\n", card)
+    assert re.match(r"---\nlicense: other\nlicense_name: see-card\n", card)
 
 
 def test_licences_are_asked_for(path, remote):
