@@ -39,8 +39,6 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int, best: int | 
     for old in found:
         if old not in kept:
             old.unlink()
-    for unfinished in folder.glob(".step*.tmp"):
-        unfinished.unlink()
     return path
 
 

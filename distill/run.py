@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cache.several import Teachers, open_caches
@@ -17,6 +19,7 @@ from common.runtime import rank, world_size
 from common.sources import FaceSource
 from common.views import Views
 from distill.batches import EpochOrder, FaceBatches, kept_samples
+from distill.first_centers import first_centers
 from distill.head import Head, build_head
 from distill.loading import batch_loader
 from distill.run_dir import claim
@@ -31,6 +34,7 @@ class Run:
     order: EpochOrder
     loader: DataLoader
     trainer: Trainer
+    lock: IO | None
 
 
 def open_run(config: Config, root: Path, device: torch.device) -> Run:
@@ -47,12 +51,13 @@ def open_run(config: Config, root: Path, device: torch.device) -> Run:
     if len(order) == 0:
         batch = config.train.batch_size * world_size()
         raise ConfigError(f"train.batch_size: {len(source)} faces do not fill one global batch of {batch}")
-    claim(config.run_dir, config)
-    trainer = new_trainer(config, source, cache, device)
+    centers = first_centers(config, root, cache, source.num_classes)
+    lock = claim(config.run_dir, config)
+    trainer = new_trainer(config, source, centers, device)
     size = backbone_size(config.student.backbone)
-    faces = FaceBatches(source, views, cache, config.head.geometry == "cached", size, config.train.verify)
+    faces = FaceBatches(source, views, cache, config.head.geometry == "cached", size, config.train.verify, order.mine)
     loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
-    return Run(source, order, loader, trainer)
+    return Run(source, order, loader, trainer, lock)
 
 
 def refuse_precision(precision: str, device: torch.device) -> None:
@@ -75,12 +80,11 @@ def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> 
     return cache
 
 
-def new_trainer(config: Config, source: FaceSource, cache: Teachers | None, device: torch.device) -> Trainer:
-    """Student and head as they are before the first step, equal on all ranks."""
+def new_trainer(config: Config, source: FaceSource, centers: Tensor | None, device: torch.device) -> Trainer:
+    """Student and head as they are before the first step, equal on all ranks. centers: (C,D), None for random ones."""
     torch.manual_seed(config.train.seed)
     student = build_backbone(config.student.backbone, config.student.embedding_size)
-    head: Head = build_head(config.head, source.num_classes, config.student.embedding_size)
-    if config.head.centers == "frozen" or config.head.start == "cache":
-        assert cache is not None
-        head.centers.weight.copy_(torch.from_numpy(cache.centers))
+    head: Head = build_head(config.head, source.num_classes, config.student.embedding_size, config.train.seed)
+    if centers is not None:
+        head.centers.weight.copy_(head.split.share(centers))
     return Trainer(student, head, config.train, device, world_size())

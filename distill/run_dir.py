@@ -1,6 +1,8 @@
 """A run's folder belongs to one configuration."""
 
+import fcntl
 from pathlib import Path
+from typing import IO
 
 from common.config import Config
 from common.config_file import load_config, toml_of
@@ -19,12 +21,14 @@ FREE_TO_CHANGE = (
 )
 
 
-def claim(run_dir: Path, config: Config) -> None:
-    """Write the resolved configuration into a new run folder.
+def claim(run_dir: Path, config: Config) -> IO | None:
+    """Write the resolved configuration into a new run folder, and clear away what a kill left half-written.
 
-    Raises ConfigError naming the changed values when the folder was begun with another configuration.
+    The folder is this process's until it ends, or closes what is returned to the first rank. Raises ConfigError when
+    another process has it, and naming the changed values when it was begun with another configuration.
     """
     path = run_dir / "config.toml"
+    lock = _lock(run_dir) if rank() == 0 else None
     if rank() == 0 and not path.exists():
         with replacing(path) as temporary:
             temporary.write_text(toml_of(config), encoding="utf-8")
@@ -35,6 +39,20 @@ def claim(run_dir: Path, config: Config) -> None:
             f"{run_dir}: this run was begun with another configuration ({'; '.join(changed)}): "
             "give the experiment another name, or remove the folder"
         )
+    return lock
+
+
+def _lock(run_dir: Path) -> IO:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    handle = open(run_dir / ".lock", "a")  # noqa: SIM115 - held as long as the run
+    try:
+        # A record lock, unlike flock's, is not inherited by workers, which outlive a killed process by seconds.
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError(f"{run_dir}: another process is training this run: wait for it, or end it") from None
+    for unfinished in run_dir.rglob(".*.tmp"):
+        unfinished.unlink()
+    return handle
 
 
 def changes(before: Config, now: Config) -> list[str]:

@@ -1,6 +1,7 @@
 """Tiny trainings: here, in a process to be killed, and on several ranks; forked, for torch takes long to import."""
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from tests.tiny import experiment
 
 CPU = torch.device("cpu")
 TIMINGS = ("faces_per_second", "data_wait")
+_groups = itertools.count()
 
 
 def run(name: str, **sections: Any) -> dict[str, torch.Tensor]:
@@ -65,11 +67,11 @@ def start(name: str, **sections: Any) -> multiprocessing.Process:
 
 def on_ranks(ranks: int, function: Callable, *arguments: Any) -> None:
     """function(rank, *arguments) on that many gloo ranks; raises when one of them fails."""
-    mp.start_processes(_rank, (ranks, str(Path.cwd()), function, arguments), nprocs=ranks, start_method="fork")
+    rendezvous = f"file://{Path.cwd()}/rendezvous{next(_groups)}"
+    mp.start_processes(_rank, (ranks, rendezvous, function, arguments), nprocs=ranks, start_method="fork")
 
 
-def _rank(rank: int, ranks: int, folder: str, function: Callable, arguments: tuple) -> None:
-    rendezvous = f"file://{folder}/rendezvous{os.getppid()}-{id(arguments)}"
+def _rank(rank: int, ranks: int, rendezvous: str, function: Callable, arguments: tuple) -> None:
     dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=ranks)
     torch.set_num_threads(1)
     function(rank, *arguments)

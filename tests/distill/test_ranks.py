@@ -1,16 +1,15 @@
-"""Two gloo ranks against one process that saw the whole batch."""
+"""Gloo ranks against one process that saw the whole batch."""
 
-import os
+import contextlib
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
-from common.runtime import mean_over_ranks
-from distill import checkpoints
+from common.runtime import mean_over_ranks, world_size
 from distill.head import build_head
+from distill.step import Trainer
+from tests.distill.small_runs import curves, equal, final_state, on_ranks, run
 
 STEPS, ROWS, CLASSES, DIM = 6, 12, 9, 16
 GEOMETRY = {"margin": "adaface", "geometry": "live"}
@@ -43,18 +42,15 @@ def play(rank: int, ranks: int, section: dict) -> dict[str, torch.Tensor]:
     return {"losses": torch.stack(losses), "gradients": torch.stack(gradients), **head.state_dict()}
 
 
-def child(rank: int, ranks: int, folder: str, section: dict) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": str(rank), "WORLD_SIZE": str(ranks)}
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
-    torch.set_num_threads(1)
-    torch.save(play(rank, ranks, section), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+def play_on_rank(rank: int, section: dict) -> None:
+    torch.save(play(rank, world_size(), section), f"{rank}.pt")
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_share_centres_statistics_and_loss_of_the_global_batch(tmp_path, ranks):
+def test_ranks_share_centres_statistics_and_loss_of_the_global_batch(tmp_path, monkeypatch, ranks):
+    monkeypatch.chdir(tmp_path)
     alone = play(0, 1, GEOMETRY)
-    mp.spawn(child, (ranks, str(tmp_path), GEOMETRY), nprocs=ranks)
+    on_ranks(ranks, play_on_rank, GEOMETRY)
     several = [torch.load(tmp_path / f"{r}.pt", weights_only=True) for r in range(ranks)]
     for other in several[1:]:
         for key in alone.keys() - {"gradients"}:
@@ -67,26 +63,25 @@ def test_ranks_share_centres_statistics_and_loss_of_the_global_batch(tmp_path, r
         torch.testing.assert_close(several[0][key], alone[key], rtol=1e-6, atol=0)
 
 
-def train_child(rank: int, ranks: int, folder: str) -> None:
-    from distill.train import train
-    from tests.tiny import experiment
+def train_on_rank(rank: int, name: str, stop: int | None) -> None:
+    """A run of three ranks; with `stop`, interrupted before that step."""
+    step = Trainer.step
 
-    os.chdir(folder)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
-    torch.set_num_threads(1)
-    config = experiment(name="ranks", cache={"path": "caches/tiny"}, train={"batch_size": 4})
-    train(config, Path("data"), torch.device("cpu"), 1)
-    dist.destroy_process_group()
+    def stopping(self, batch, at, steps):
+        if at == stop:
+            raise KeyboardInterrupt
+        return step(self, batch, at, steps)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Trainer, "step", stopping)
+        run(name, train={"batch_size": 2, "epochs": 2, "checkpoint_minutes": 0, "log_every": 1})
 
 
-def test_a_whole_run_on_two_ranks_ends_with_one_student(world):
-    from cache.build import build
-    from common.sources import open_source
-    from tests.tiny import TinyTeacher, experiment
-
-    build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
-    mp.spawn(train_child, (2, str(world)), nprocs=2)
-    state = checkpoints.latest(world / "runs/ranks/checkpoints")
-    assert state["ranks"] == 2
-    assert (world / "runs/ranks/student.safetensors").exists()
-    assert all(torch.isfinite(v).all() for v in state["student"].values())
+def test_a_run_on_three_ranks_resumes_bit_for_bit_and_ends_with_one_student(cached):
+    on_ranks(3, train_on_rank, "whole", None)
+    for stop in (1, 4, None):
+        on_ranks(3, train_on_rank, "stopped", stop)
+    assert final_state("whole")["ranks"] == 3
+    assert equal(final_state("stopped"), final_state("whole"))
+    assert curves("stopped") == curves("whole")
+    assert Path("runs/stopped/student.safetensors").exists()

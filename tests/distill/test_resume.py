@@ -1,14 +1,16 @@
 """A run that was interrupted is the run that was not: weights, optimiser, centres, statistics, curves, bit for bit."""
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from cache.build import build
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError, DataError, UserError
 from common.sources import open_source
 from distill import checkpoints
 from distill.step import Trainer
@@ -116,6 +118,18 @@ def test_the_best_checkpoint_stays_and_later_ones_of_undone_work_go(tmp_path):
     assert [path.stem for path in sorted(tmp_path.iterdir())] == ["step000000002", "step000000004"]
 
 
+def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path):
+    checkpoints.save(tmp_path, 1, {"step": 1}, keep=1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"step000000002\.pt: the checkpoint cannot be written .*make room and run"):
+            checkpoints.save(tmp_path, 2, {"step": 2, "weights": torch.zeros(1_000_000)}, keep=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoints.latest(tmp_path) == {"step": 1}
+
+
 def go_on(rank: int, batch_size: int) -> None:
     run("ranks", train={**EVERY_LINE, "batch_size": batch_size, "sync_batchnorm": True})
 
@@ -136,6 +150,17 @@ def test_more_ranks_with_a_larger_global_batch_go_on_at_the_same_place(cached, s
     assert "a global batch of 16 after 8, on 2 rank(s) after 1" in capfd.readouterr().out
     # Six of eight steps became three of four.
     assert [(line["step"], line["epoch"]) for line in curves("ranks")][5:] == [(6, 1.5), (4, 2.0)]
+
+
+def test_two_processes_never_train_one_run(cached):
+    process = start("busy", train=EVERY_LINE)
+    while not Path("runs/busy/checkpoints").exists():
+        assert process.is_alive()
+        time.sleep(0.005)
+    with pytest.raises(ConfigError, match="runs/busy: another process is training this run"):
+        run("busy", train=EVERY_LINE)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
 
 
 def test_another_global_batch_on_the_same_ranks_is_refused(cached):
