@@ -91,9 +91,18 @@ class FaceSource(ABC):
         digest = hashlib.sha256(np.array([len(self), self.num_classes], "<i8").tobytes())
         digest.update(self.labels.astype("<i4").tobytes())
         for sample in _spread(len(self)):
-            jpeg = self.jpeg(sample)
+            jpeg = self._jpeg_or_nothing(sample)
             digest.update(len(jpeg).to_bytes(8, "little") + jpeg)
         return digest.hexdigest()
+
+    def _jpeg_or_nothing(self, sample: int) -> bytes:
+        """Nothing for a record without a picture; a file that cannot be read is an error still."""
+        try:
+            return self.jpeg(sample)
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            return b""
 
 
 def open_source(path: str | os.PathLike[str], max_per_identity: int | None = None) -> FaceSource:

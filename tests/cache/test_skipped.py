@@ -28,6 +28,7 @@ def source(world: Path) -> FaceSource:
     people = jpegs(7, 5)
     for sample in BAD:
         people[sample // 5][sample % 5] = b"no picture" if sample % 2 else people[0][0][:200]
+    people[4][3] = b""
     write_recordio_dataset(world / "data" / "faces", people)
     return open_source("data/faces")
 
@@ -76,6 +77,7 @@ def test_manifest_and_info_name_them_with_the_reason(source):
     assert sorted(map(int, skipped)) == BAD
     assert skipped["11"].startswith("train.rec: record 12: 10 bytes starting 6e 6f")
     assert "cut off" in skipped["10"]
+    assert skipped["23"] == "train.rec: record 24 has no picture in it"
     text = describe_cache(path)
     assert "15 pictures that do not decode, such as train.rec: record 11" in text
     assert "nan" not in text
