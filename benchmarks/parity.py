@@ -31,6 +31,7 @@ from common.models import open_model
 from common.plan import open_faces
 from common.views import Views
 from distill.batches import Batch, EpochOrder, FaceBatches, kept_samples
+from distill.first_centers import first_centers
 from distill.run import new_trainer
 
 LIVE, CACHED, ROUNDED = "teacher live, float32", "from the cache", "teacher live, rounded as stored"
@@ -51,7 +52,8 @@ def main(path: str, data: Path, overrides: tuple[str, ...], steps: int, threads:
     teacher = open_model(config.teacher, data, "cpu", threads)
     order = EpochOrder(config, kept_samples(len(source), cache), 0, 1)
     batches = FaceBatches(source, views, cache, config.head.geometry == "cached", (112, 112))
-    trainers = {name: new_trainer(config, source, cache, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
+    centers = first_centers(config, data, cache, source.num_classes)
+    trainers = {name: new_trainer(config, source, centers, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
     stored = torch.float32 if config.cache.dtype == "float32" else torch.float16
 
     def live(batch: Batch) -> Tensor:

@@ -169,6 +169,7 @@ class HeadConfig(Section):
     alpha: how far a distilled centre keeps its place: `weighted` cos(f_s,f_t) * lam, `adaptive` cos(f_s,f_t),
     `fixed` the number in `momentum`. geometry_w, _k, _warmup (epochs): weight, sensitivity and warm-up of the geometry
     term. start: distilled centres begin as small random columns, or at the cache's class centres.
+    header: file of frozen centres below the data root, instead of the cache's.
     precision: of the matrix products. logits_mib: logits of a step that take more are formed twice, block by block,
     instead of kept. split_classes: every rank holds its part of the centres. sample_rate: part of the classes that
     a step's softmax runs over (Partial FC).
@@ -187,6 +188,7 @@ class HeadConfig(Section):
     alpha: Literal["weighted", "adaptive", "fixed"] = "weighted"
     momentum: Fraction = 0.9
     start: Literal["random", "cache"] = "random"
+    header: str | None = None
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
@@ -207,7 +209,8 @@ class HeadConfig(Section):
     @property
     def reads_teacher(self) -> bool:
         """Whether a step needs anything from the teacher cache."""
-        return self.centers != "learned" or self.geometry != "off"
+        own_centers = self.centers == "learned" or self.header is not None
+        return not own_centers or self.geometry != "off"
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:
@@ -219,6 +222,8 @@ class HeadConfig(Section):
             self._refuse_idle(("m",), "with margin = 'none'")
         if self.centers != "distilled":
             self._refuse_idle(("alpha", "start"), f"with centers = {self.centers!r}")
+        if self.centers != "frozen":
+            self._refuse_idle(("header",), f"with centers = {self.centers!r}: it holds frozen ones")
         if self.centers != "distilled" or self.alpha != "fixed":
             self._refuse_idle(("momentum",), "unless centers = 'distilled' and alpha = 'fixed'")
         if self.geometry == "off":

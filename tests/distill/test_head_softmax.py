@@ -1,5 +1,6 @@
 """Softmax over class centres in blocks, in bfloat16, on a sample: against autograd over the plain formula."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +8,7 @@ from torch.nn import functional as F
 
 from distill import columns
 from distill.head import Head, build_head
+from distill.sampling import sample_classes
 
 MARGINS = ("none", "cosface", "arcface", "adaface")
 ROWS, CLASSES, DIM, S, M = 6, 23, 12, 16.0, 0.4
@@ -60,6 +62,39 @@ def test_loss_and_gradients_equal_float64_autograd(margin, in_blocks):
     ours, theirs = (torch.autograd.grad(x, (f_s, weight)) for x in (loss, plain))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("centers", ["distilled", "learned"])
+def test_a_sample_of_classes_gives_the_loss_and_gradients_over_them_alone(margin, centers, in_blocks):
+    torch.manual_seed(0)
+    options = in_blocks | {"sample_rate": 0.6}
+    head = build_head(section(margin, centers) | options, CLASSES, DIM, seed=9).double()
+    f_s, f_t, labels = batch()
+    for step in (0, 1):
+        classes = sample_classes(labels, CLASSES, 14, 9, step)
+        loss = head(f_s, f_t if centers == "distilled" else None, labels, 0.0, step=step).loss
+        weight = head.centers.weight.detach().clone().requires_grad_()  # after distilled ones moved
+        plain = plain_loss(head, f_s, weight, labels, classes)
+        torch.testing.assert_close(loss, plain, rtol=1e-12, atol=0)
+        of_s, of_c = torch.autograd.grad(plain, (f_s, weight))
+        torch.testing.assert_close(torch.autograd.grad(loss, f_s, retain_graph=False)[0], of_s, rtol=1e-9, atol=1e-12)
+        if centers == "learned":
+            loss = head(f_s, None, labels, 0.0, step=step).loss
+            loss.backward()
+            if margin != "adaface":  # whose statistics have moved on
+                torch.testing.assert_close(head.centers.weight.grad, of_c, rtol=1e-9, atol=1e-12)
+            untouched = np.setdiff1d(np.arange(CLASSES), classes)
+            assert len(untouched) == 9
+            assert not head.centers.weight.grad[untouched].any()
+            head.zero_grad()
+
+
+def test_evaluation_mode_runs_over_all_classes():
+    head, whole = (build_head(section("none", "learned") | rate, CLASSES, DIM) for rate in ({"sample_rate": 0.6}, {}))
+    head.load_state_dict(whole.state_dict())
+    f_s, _, labels = batch(torch.float32)
+    assert head.eval()(f_s, None, labels, 0.0).loss == whole(f_s, None, labels, 0.0).loss
 
 
 @pytest.mark.parametrize("centers", ["distilled", "learned"])
