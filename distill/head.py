@@ -110,7 +110,7 @@ class Head(nn.Module):
         unit_s = F.normalize(f_s)
         batch, norm = self.split.gather(unit_s.detach()), self.split.gather(f_s.detach().norm(dim=1))
         if len(labels) != len(batch):
-            raise ValueError(f"labels has {len(labels)} rows: with split classes it takes those of all ranks")
+            raise ValueError(f"{len(labels)} labels for {len(batch)} rows, with split classes those of all ranks")
         cos_st = lam = None
         if f_t is not None:
             unit_t = F.normalize(f_t.to(f_s.dtype))
