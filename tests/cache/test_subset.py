@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
+from cache.repair import drop_damaged
 from cache.store import describe_faces
 from cache.subset import cut_out, named_people, sampled_people
 from cache.verify import check_store, replay
@@ -23,6 +24,7 @@ from common.recordio_dataset import write_recordio_dataset
 from common.sources import open_source
 from common.subset import SubsetSource
 from distill.train import train
+from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
 
 CHOSEN = np.array([1, 4, 5])
@@ -148,6 +150,16 @@ def test_a_folder_in_the_way_and_other_faces_are_refused_and_leave_nothing(world
     with pytest.raises(CacheError, match=r"faces.samples is 35 in the cache and 28 now"):
         cut_out(parent, open_source("data/faces"), CHOSEN, Path("caches/other"))
     assert sorted(p.name for p in Path("caches").iterdir()) == ["small", "tiny"]
+
+
+def test_a_damaged_subset_is_repaired_to_the_same_bytes(world):
+    child = child_of(parent_of(experiment(views=ADAFACE)))
+    whole = tree(child.path)
+    (child.path / "embedding/c/2/1/0").write_bytes(b"gone")
+    config = small(views=ADAFACE)
+    source = open_faces(config, Path("data"))
+    assert drop_damaged(child.path, source) == 1
+    assert tree(build(config, source, TinyTeacher(), threads=1, quiet=True)) == whole
 
 
 def test_a_kill_leaves_nothing_under_the_name(world, monkeypatch):
