@@ -31,6 +31,11 @@ def plan_training(config: Config, root: Path) -> Plan:
         steps = steps_in_epoch(samples, batch)
         plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
     plan.add("learning rate", f"{peak_rate(train, world_size()):.4g}, schedule {train.schedule}")
+    if train.evaluate_every:
+        plan.add("evaluation", f"every {train.evaluate_every} epoch(s) on {', '.join(config.evaluate.sets)}")
+        gone = [str(root / path) for path in config.evaluate.sets.values() if not (root / path).exists()]
+        if len(gone) == len(config.evaluate.sets):
+            plan.missing.append(f"sets to evaluate on in training: {', '.join(gone)}")
     if identities:
         one, needed = checkpoint_bytes(config, student, identities), disk_bytes(config, student, identities)
         plan.add("disk", f"{size_text(one)} a checkpoint, up to {size_text(needed)}")

@@ -22,23 +22,24 @@ FREE_TO_CHANGE = (
 
 
 def claim(run_dir: Path, config: Config) -> IO | None:
-    """Write the resolved configuration into a new run folder, and clear away what a kill left half-written.
+    """Write the resolved configuration into the run folder, and clear away what a kill left half-written.
 
     The folder is this process's until it ends, or closes what is returned to the first rank. Raises ConfigError when
     another process has it, and naming the changed values when it was begun with another configuration.
     """
     path = run_dir / "config.toml"
     lock = _lock(run_dir) if rank() == 0 else None
-    if rank() == 0 and not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(toml_of(config), encoding="utf-8")
+    before = load_config(path) if path.exists() else config
     barrier()
-    changed = [line for line in changes(load_config(path), config) if not line.startswith(FREE_TO_CHANGE)]
+    changed = [line for line in changes(before, config) if not line.startswith(FREE_TO_CHANGE)]
     if changed:
         raise ConfigError(
             f"{run_dir}: this run was begun with another configuration ({'; '.join(changed)}): "
             "give the experiment another name, or remove the folder"
         )
+    if rank() == 0 and (before != config or not path.exists()):
+        with replacing(path) as temporary:
+            temporary.write_text(toml_of(config), encoding="utf-8")
     return lock
 
 

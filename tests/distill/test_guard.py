@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from common.errors import UserError
+from distill.batches import Batch
+from distill.progress import Progress
 from distill.step import Trainer
 from distill.train import train
+from distill.window import Window
 from tests.distill.small_runs import CPU, final_state, on_ranks, run
 from tests.tiny import experiment
 
@@ -58,6 +61,30 @@ def test_a_run_says_early_what_it_will_cost(cached, capsys):
     assert "2 epochs of 4 steps, 35 faces, 7 people; checkpoints take up to " in said
     assert said.index("forecast: 8 steps take ") < said.index("step 4/8")
     assert said.count("forecast") == 1
+
+
+def test_a_window_is_the_mean_of_its_steps_and_then_empty():
+    window, losses = Window(), torch.tensor([3.0, 5.0, 10.0])
+    for step, loss in enumerate(losses):
+        samples = torch.arange(4) + step
+        window.add(Batch(samples, samples, samples, samples, None, None), {"loss": loss, "norm": loss * 2})
+    assert window.not_finite(3, ("loss", "norm")) is None
+    numbers, seconds = window.close(1)
+    assert (numbers["loss"], numbers["norm"]) == (6.0, 12.0)
+    assert numbers["faces_per_second"] * seconds == pytest.approx(12)
+    assert len(window) == 0
+    window.add(Batch(*[torch.tensor([7, 8])] * 4, None, None), {"loss": torch.tensor(float("inf"))})
+    bad = window.not_finite(4, ("loss",))
+    assert bad is not None
+    assert (bad.step, bad.name, bad.value, bad.samples) == (4, "loss", float("inf"), [7, 8])
+
+
+def test_checkpoints_are_due_by_the_minute():
+    progress = Progress(step=10, seconds=100.0, saved=0.0)
+    assert not progress.checkpoint_due(2.0)
+    progress.seconds = 120.0
+    assert progress.checkpoint_due(2.0)
+    assert Progress().checkpoint_due(0)
 
 
 def test_a_disk_without_room_is_refused_before_the_first_step(cached, monkeypatch):

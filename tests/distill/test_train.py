@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from common.config import ModelConfig, ViewsConfig
+from common.config_file import load_config
 from common.errors import CacheError, ConfigError, UserError
 from common.models import open_model
 from common.sources import open_source
@@ -80,6 +81,12 @@ def test_a_run_folder_of_another_configuration_is_refused(cached):
     run("once")
     with pytest.raises(ConfigError, match=r"train\.lr was 0\.05, is 0\.01"):
         run("once", train={"lr": 0.01})
+
+
+def test_what_may_change_within_a_run_is_written_down(cached):
+    run("once", train={"epochs": 1, "log_every": 2})
+    run("once", train={"epochs": 1, "log_every": 3})
+    assert load_config("runs/once/config.toml").train.log_every == 3
 
 
 def test_a_cache_of_another_policy_is_refused_before_the_first_step(cached):
