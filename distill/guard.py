@@ -1,5 +1,6 @@
 """A run stops where its numbers stop being finite, and leaves what is needed to find out why."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -22,7 +23,13 @@ def refuse_non_finite(window: Window, last_step: int, trainer: Trainer, run_dir:
     """
     bad = window.not_finite(last_step, WATCHED[:1] if trainer.scaler.is_enabled() else WATCHED)
     if bad is None:
-        return
+        # A last step may have left the numbers before it; its own loss would show in the next window only.
+        largest = float(
+            torch.stack(torch._foreach_norm([p.detach() for p in trainer.student.parameters()], torch.inf)).amax()
+        )
+        if math.isfinite(largest):
+            return
+        bad = window.bad_step(last_step, last_step, "largest_weight", largest)
     path = run_dir / f"nan-step{bad.step:09d}.pt"
     state = trainer.state()
     if rank() == 0:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from common.config import TrainConfig
-from common.philox import words
-from common.runtime import mean_over_ranks, rank
+from common.philox import four_words
+from common.runtime import mean_over_ranks, rank, world_size
 from common.torch_model import DTYPES
 from distill.batches import Batch
 from distill.ema import WeightAverage
@@ -75,7 +75,7 @@ class Trainer:
 
     def _forward(self, faces: Tensor, step: int, part: int) -> Tensor:
         """f_s of the part-th micro-batch of a step: the same numbers each time it is asked for."""
-        low, high = words(self.config.seed, STREAM_NETWORK, step, rank() * self.config.accumulate + part)[:2].tolist()
+        low, high, *_ = four_words(self.config.seed, STREAM_NETWORK, step, rank() * self.config.accumulate + part)
         torch.manual_seed(low | high << 32)
         dtype = DTYPES[self.config.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
@@ -107,7 +107,7 @@ class Trainer:
         resumed would sum in another order than one that was not.
         """
         self.head.average_gradients()
-        if torch.distributed.is_initialized():
+        if world_size() > 1:
             gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
             flat = mean_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
             for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):

@@ -69,9 +69,13 @@ class Window:
             return None
         at, column = bad[0].tolist()
         values = of_ranks[:, at, column]
-        pairs = gather_rows(self._batches[at].to(table.device)).T.tolist()
         worst = float(values[~torch.isfinite(values)][0])
-        return BadStep(last_step - len(self._steps) + 1 + at, names[column], worst, *pairs)
+        return self.bad_step(last_step - len(self._steps) + 1 + at, last_step, names[column], worst)
+
+    def bad_step(self, step: int, last_step: int, name: str, value: float) -> BadStep:
+        """A step of this window with its global batch; to be asked for on all ranks."""
+        mine = self._batches[step - last_step - 1].to(self._steps[0]["loss"].device)
+        return BadStep(step, name, value, *gather_rows(mine).T.tolist())
 
     def close(self, ranks: int) -> tuple[dict[str, float], float]:
         """(means over the window and all ranks with pace, seconds of the window); the next window begins."""

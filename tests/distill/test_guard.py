@@ -42,6 +42,21 @@ def test_state_and_batch_are_kept_and_the_last_checkpoint_stays(poisoned):
     assert final_state("bad")["step"] == 4
 
 
+def test_weights_that_a_last_step_broke_are_not_saved(cached, monkeypatch):
+    step = Trainer.step
+
+    def breaking(self, batch, at, steps):
+        scalars = step(self, batch, at, steps)
+        if at == 3:
+            next(self.student.parameters()).data[0] = float("nan")
+        return scalars
+
+    monkeypatch.setattr(Trainer, "step", breaking)
+    with pytest.raises(UserError, match="the largest weight of step 4 is nan"):
+        run("bad", train=OPTIONS)
+    assert final_state("bad")["step"] == 2
+
+
 def bad_on_rank(rank: int) -> None:
     with pytest.raises(UserError, match="the gradient norm of step 6 is nan"):
         run("bad", train={**OPTIONS, "batch_size": 4})
