@@ -1,4 +1,4 @@
-"""Recipes by name: the values of the reference runs that tests/distill/test_head.py plays step by step."""
+"""Recipes by name: the values of the reference runs that tests/distill/test_head_golden.py plays step by step."""
 
 from pathlib import Path
 
@@ -8,27 +8,26 @@ from common.config import Config, HeadConfig
 from common.config_file import load_config, toml_of
 from common.errors import ConfigError
 from common.recipes import RECIPES
-from tests.distill.test_head import CASES, config_of
+from tests.distill.golden_heads import CASES, section_of
 
 REFERENCES = {
-    "arcface": ("arcface_sgd", "learned"),
-    "cosface": ("cosface_sgd", "learned"),
-    "adaface": ("adaface_repo_sgd", "learned"),
-    "arcdistill": ("aml_arcface_frozen", "frozen"),
-    "cosdistill": ("aml_cosface_frozen", "frozen"),
-    "adadistill-arcface": ("composed_AdaptiveAArcFace_aw1", "distilled"),
-    "adadistill-arcface-adaptive": ("composed_AdaptiveAArcFace_aw0", "distilled"),
-    "adadistill-cosface": ("composed_AdaptiveACosFace_aw1", "distilled"),
-    "adadistill-cosface-adaptive": ("composed_AdaptiveACosFace_aw0", "distilled"),
-    "adadistill-adaface": ("aada_d512_nogeom_aw1", "distilled"),
-    "adadistill-adaface-geometry": ("aada_d512_geom_shipped", "distilled"),
+    "arcface": "arcface_sgd",
+    "cosface": "cosface_sgd",
+    "adaface": "adaface_repo_sgd",
+    "arcdistill": "aml_arcface_frozen",
+    "cosdistill": "aml_cosface_frozen",
+    "adadistill-arcface": "composed_AdaptiveAArcFace_aw1",
+    "adadistill-arcface-adaptive": "composed_AdaptiveAArcFace_aw0",
+    "adadistill-cosface": "composed_AdaptiveACosFace_aw1",
+    "adadistill-cosface-adaptive": "composed_AdaptiveACosFace_aw0",
+    "adadistill-adaface": "aada_d512_nogeom_aw1",
+    "adadistill-adaface-geometry": "aada_d512_geom_shipped",
 }
 
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_recipe_has_the_values_of_its_reference(name):
-    case, centers = REFERENCES[name]
-    of_case = HeadConfig.model_validate(config_of(CASES[case], centers)).model_dump()
+    of_case = HeadConfig.model_validate(section_of(CASES[REFERENCES[name]])).model_dump()
     of_recipe = HeadConfig(recipe=name).model_dump()
     assert of_recipe.pop("recipe") == name
     of_case.pop("recipe")
