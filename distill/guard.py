@@ -24,9 +24,8 @@ def refuse_non_finite(window: Window, last_step: int, trainer: Trainer, run_dir:
     bad = window.not_finite(last_step, WATCHED[:1] if trainer.scaler.is_enabled() else WATCHED)
     if bad is None:
         # A last step may have left the numbers before it; its own loss would show in the next window only.
-        largest = float(
-            torch.stack(torch._foreach_norm([p.detach() for p in trainer.student.parameters()], torch.inf)).amax()
-        )
+        weights = [parameter.detach() for parameter in trainer.student.parameters()]
+        largest = float(torch.stack(torch._foreach_norm(weights, torch.inf)).amax())
         if math.isfinite(largest):
             return
         bad = window.bad_step(last_step, last_step, "largest_weight", largest)
