@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from cache import ledger
 from cache.mapping import RowWindow
+from cache.sealed import broken_seals
 from cache.storage import from_stored
 from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
 from common.config import ModelConfig
@@ -29,14 +29,13 @@ class TeacherCache:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises CacheError when there is no cache, it is not sealed, or its ledger is not the sealed one."""
+        """Raises CacheError when there is no cache, it is not sealed, or its manifest or ledger was edited since."""
         self.path = Path(path)
         self.manifest = read_manifest(self.path)
-        sealed = self.manifest["sealed"]
-        if not sealed:
+        if not self.manifest["sealed"]:
             raise CacheError(f"{self.path}: the cache is not finished: run `make cache-teacher` again, it goes on")
-        if ledger.digest(self.path) != sealed["ledger"]:
-            raise CacheError(f"{self.path}: the ledger is not the one that was sealed: run `python -m cache verify`")
+        for broken in broken_seals(self.path, self.manifest):
+            raise CacheError(f"{broken}: run `python -m cache verify`, or build the cache again")
         self._layout = layout_of(self.manifest)
         self._windows: dict[str, RowWindow] = {}
 

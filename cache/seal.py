@@ -12,6 +12,7 @@ import numpy as np
 
 from cache import ledger
 from cache.layout import Layout
+from cache.sealed import seal_of
 from cache.storage import from_stored
 from cache.store import layout_of, open_arrays, read_manifest, write_manifest, write_part, write_rows
 from common.errors import CacheError
@@ -52,10 +53,7 @@ def seal(path: Path) -> None:
     if (path / SELECTION).exists():
         entries[SELECTION] = ledger.entry(path / SELECTION)
     ledger.gather(path, entries, skipped)
-    sealed: dict[str, Any] = {"ledger": ledger.digest(path), "files": len(entries)}
-    if skipped:
-        sealed["skipped"] = {str(sample): reason for sample, reason in skipped.items()}
-    write_manifest(path, {**manifest, "sealed": sealed})
+    write_manifest(path, {**manifest, "sealed": seal_of(path, manifest, len(entries), skipped)})
 
 
 def class_sums(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import zarr
-
 from cache import ledger
 from cache.card import CARD, dataset_card, teacher_licence
 from cache.layout import Layout
 from cache.reader import TeacherCache
 from cache.remote import MANIFEST_FILE, Remote
-from cache.store import layout_of, open_arrays, read_manifest
+from cache.sealed import broken_seals
+from cache.store import layout_of, read_manifest
 from cache.verify import check_store
 from common.errors import CacheError
 from common.files import sync
@@ -90,7 +89,7 @@ def pull(remote: Remote, out: Path) -> Path:
             fetched.result()
     _fetch_card(remote, making)
     _drop_strangers(making, {MANIFEST_FILE, LEDGER_FILE, KEPT_CARD, *_array_files(layout), *entries})
-    faults = check_store(making) or list(_wrong_arrays(making, layout))
+    faults = check_store(making)
     if faults:
         raise CacheError(f"{remote.url}: {faults[0]} ({len(faults)} fault(s)): not taken")
     TeacherCache(making)
@@ -108,8 +107,8 @@ def _fetch_ledger(remote: Remote, making: Path) -> tuple[Layout, dict[str, dict[
         sealed, layout = manifest["sealed"], layout_of(manifest)
         if not sealed:
             raise CacheError(f"{remote.url}: that cache is not sealed: have its build finished, then pushed again")
-        if ledger.digest(making) != sealed["ledger"]:
-            raise CacheError(f"{remote.url}: the ledger is not the one that was sealed: have it pushed again")
+        for broken in broken_seals(making, manifest):
+            raise CacheError(f"{remote.url}: {broken}: have it pushed again")
         entries = ledger.read(making)
         # Lazily, for a hostile layout may ask for any number of files: the first that is not listed ends it.
         lacking = next((name for name in _shard_files(layout) if name not in entries), None)
@@ -192,17 +191,3 @@ def _names_of(codecs: Any) -> Iterator[str]:
         for inner in (codec.get("configuration") or {}).values() if isinstance(codec, dict) else ():
             if isinstance(inner, list) and inner and isinstance(inner[0], dict):
                 yield from _names_of(inner)
-
-
-def _wrong_arrays(path: Path, layout: Layout) -> Iterator[str]:
-    """One line for each array that is not cut as the manifest says; nothing else binds the metadata of arrays."""
-    try:
-        arrays = open_arrays(path)
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"Zarr cannot open it ({error})"
-        return
-    for name, array in layout.arrays.items():
-        have = arrays.get(name)
-        cut = (array.shape, array.dtype, array.blocks(layout.chunk_rows), array.blocks(layout.shard_rows))
-        if not isinstance(have, zarr.Array) or (have.shape, str(have.dtype), have.chunks, have.shards) != cut:
-            yield f"{path / name}: its zarr.json is not that of the manifest's layout"

@@ -22,7 +22,7 @@ from common.errors import CacheError
 from common.files import write_json
 from common.sources import FaceSource
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "teacher_cache"
 
 # What must agree before a build goes on in a store, and what a student must agree with.

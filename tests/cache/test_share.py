@@ -11,11 +11,11 @@ import pytest
 import zarr
 from click.testing import CliRunner
 
-from cache import ledger
 from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.remote import Folder, HubDataset, open_remote
+from cache.sealed import seal_of
 from cache.share import pull, push
 from cache.subset import cut_out
 from cache.verify import check_store
@@ -176,10 +176,9 @@ def rewrite(folder: Path, change) -> None:
     metadata, group = json.loads(file.read_text()), json.loads(root.read_text())
     change(metadata["attributes"]["files"], group["attributes"]["teacher_cache"])
     file.write_text(json.dumps(metadata))
-    sealed = group["attributes"]["teacher_cache"]["sealed"]
-    if sealed:
-        sealed["ledger"] = ledger.digest(folder)
-        sealed["files"] = len(metadata["attributes"]["files"])
+    manifest = group["attributes"]["teacher_cache"]
+    if manifest["sealed"]:
+        manifest["sealed"] = seal_of(folder, manifest, len(metadata["attributes"]["files"]), {})
     root.write_text(json.dumps(group))
 
 

@@ -9,6 +9,7 @@ from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.verify import check_store, replay
+from common.errors import CacheError
 from common.pixels import decode_rgb
 from common.recordio_dataset import write_recordio_dataset
 from common.sources import open_source
@@ -86,6 +87,23 @@ def test_an_edited_ledger_is_found(path):
     ledger = path / "ledger" / "zarr.json"
     ledger.write_text(ledger.read_text().replace('"bytes": ', '"bytes":  ', 1))
     assert "ledger is not the one that was sealed" in check_store(path)[0]
+
+
+@pytest.mark.parametrize(("was", "is_now"), [('"tiny.onnx"', '"huge.onnx"'), ('"center"', '"leave_one_out"')])
+def test_an_edited_manifest_is_found_and_refused(path, was, is_now):
+    file = path / "zarr.json"
+    text = file.read_text()
+    assert was in text
+    file.write_text(text.replace(was, is_now))
+    assert "the manifest is not the one that was sealed" in check_store(path)[0]
+    with pytest.raises(CacheError, match="the manifest is not the one that was sealed"):
+        TeacherCache(path)
+
+
+def test_edited_metadata_of_an_array_is_found(path):
+    file = path / "norm" / "zarr.json"
+    file.write_text(file.read_text().replace("float32", "float64"))
+    assert [str(path / "norm") in fault for fault in check_store(path)] == [True]
 
 
 def test_an_unfinished_store_is_no_whole_one(world):
