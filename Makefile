@@ -31,7 +31,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cache-teacher distill eval test test-slow test-mxnet lint lock clean
+.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mxnet lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -66,11 +66,17 @@ distill: $(READY) ## Stage two: train a student from the cache (CONFIG, DATA, GP
 eval: $(READY) ## Evaluate student and teacher on the config's sets (CONFIG, DATA, OUT, SET, CHECK)
 	@$(BIN)/python -m evaluate run $(foreach c,$(CONFIG),--config $(c)) --device $(DEVICE) $(if $(OUT),--out $(OUT)) $(ARGS)
 
+audit: $(READY) ## Probable label noise and duplicate people, as the teacher sees them (CONFIG, DATA, OUT)
+	@$(BIN)/python -m cache audit --config $(CONFIG) --out $(or $(OUT),audits/$(basename $(notdir $(CONFIG)))) --data $(DATA) $(foreach kv,$(SET),--set $(kv))
+
 test: $(READY) ## All quick tests; those on real faces run where DATA has them
 	@DATA=$(DATA) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
-	@DATA=$(DATA) $(BIN)/python -m pytest -m slow --ignore tests/interop
+	@DATA=$(DATA) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
+
+test-faults: $(READY) ## Kill -9 builds and trainings at random moments; the result must be the undisturbed one
+	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/test_kills.py
 
 test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
 	@DATA=$(DATA) $(BIN)/python -m pytest -m slow tests/interop

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.build import build
 from common.backbones import build_backbone
-from common.config import Config, ModelConfig
+from common.config import Config
+from common.config_stage_one import ModelConfig
 from common.models import open_model
 from common.recordio_dataset import write_recordio_dataset
 from common.sources import open_source

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.layout import Layout
 from cache.storage import from_stored, to_stored
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.models import open_model
 from common.sources import open_source
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common.backbones import build_backbone  # noqa: E402 (after the path is set)
-from common.config import ModelConfig  # noqa: E402
+from common.config_stage_one import ModelConfig  # noqa: E402
 from common.models import FaceModel, open_model  # noqa: E402
 from common.presets import UNIT_RGB  # noqa: E402
 from common.sources import open_source  # noqa: E402

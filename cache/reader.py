@@ -16,7 +16,7 @@ from cache.mapping import RowWindow
 from cache.sealed import broken_seals
 from cache.storage import from_stored
 from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import CacheError
 from common.files import sha256_of
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from cache.reader import TeacherCache
 from cache.store import BINDS_STUDENT
-from common.config import Config, ModelConfig
+from common.config import Config
+from common.config_stage_one import ModelConfig
 from common.errors import CacheError
 
 

@@ -14,7 +14,7 @@ from math import sqrt
 import cv2
 import numpy as np
 
-from common.config import ViewsConfig
+from common.config_stage_one import ViewsConfig
 from common.philox import four_words
 
 # Fixed for ever, like the four positions a view has in it: which operations happen, then one for each.

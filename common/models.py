@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import ModelError
 from common.key_layouts import adapt
 from common.onnx_model import OnnxNetwork

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from common.augment import augment
-from common.config import OPERATIONS, ViewsConfig
+from common.config_stage_one import OPERATIONS, ViewsConfig
 from common.errors import ConfigError
 from common.philox import words
 

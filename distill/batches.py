@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cache.several import Teachers
-from common.config import Config, ViewsConfig
+from common.config import Config
+from common.config_stage_one import ViewsConfig
 from common.models import fit
 from common.sources import FaceSource
 from common.views import Views, epoch_order, view_numbers

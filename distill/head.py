@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from common.config import HeadConfig
+from common.config_stage_two import HeadConfig
 from common.runtime import gather_rows, mean_over_ranks
 from distill import margins
 from distill.centers import KeptCenters, LearnedCenters

@@ -72,6 +72,12 @@ def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> 
     cache.require(describe_faces(source), views.describe(), decoder_version())
     if config.teacher is not None:
         cache.require_teacher(config.teacher, root)
+    kept = cache.manifest["confidence"]
+    if config.head.geometry == "cached" and kept != config.cache.confidence:
+        raise ConfigError(
+            f"cache.confidence is {config.cache.confidence!r}, but {cache.path} keeps {kept!r}, which head.geometry = "
+            f"'cached' would read: set it to {kept!r}, or build another cache"
+        )
     if cache.dim != config.student.embedding_size:
         raise ConfigError(
             f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings in {cache.path} "

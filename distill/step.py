@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.config import TrainConfig
+from common.config_stage_two import TrainConfig
 from common.philox import four_words
 from common.runtime import mean_over_ranks, rank, world_size
 from common.torch_model import DTYPES

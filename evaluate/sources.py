@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.config import MeasureConfig, ModelConfig
+from common.config import MeasureConfig
+from common.config_stage_one import ModelConfig
 from common.errors import UserError
 from common.models import FaceModel, open_model
 from evaluate.embed import Embedder

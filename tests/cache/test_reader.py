@@ -19,7 +19,7 @@ from cache.reader import TeacherCache
 from cache.seal import seal
 from cache.storage import to_stored
 from cache.store import FORMAT, create, write_part
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import CacheError
 from common.sources import open_source
 from tests.tiny import TinyTeacher, experiment

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from common import augment
-from common.config import ViewsConfig
+from common.config_stage_one import ViewsConfig
 from common.errors import ConfigError
 from common.philox import four_words
 from common.views import Views, pixel_digest

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from common.config import Config, HeadConfig
+from common.config import Config
 from common.config_file import load_config, toml_of
+from common.config_stage_two import HeadConfig
 from common.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
@@ -99,6 +100,10 @@ def test_a_head_that_reads_a_teacher_needs_one(write):
     ("text", "match"),
     [
         ("[train]\nevaluate_every = 1\n", "train.evaluate_every needs evaluate.sets"),
+        (
+            "[head]\ncenters = 'learned'\nsplit_classes = true\n[train]\nprecision = 'float16'\n",
+            "does not go with split learned centres",
+        ),
         ("[head]\ncenters = 'learned'\n[train]\nverify = 'all'\n", "train.verify has no effect"),
         (
             "[train]\nevaluate_every = 1\nbest_by = 'cfp.accuracy'\n[evaluate.sets]\nlfw = 'lfw.bin'\n",

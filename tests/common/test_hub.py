@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import nn
 
 from common.backbones import build_backbone
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import ModelError
 from common.hub import fetch_weights
 from common.models import open_model
@@ -165,7 +165,7 @@ def test_another_process_opens_a_cvlface_teacher_from_a_bare_config(tmp_path, go
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.models import open_model
 model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=1)
 images = torch.from_numpy(np.load(sys.argv[2]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import DataError, ModelError
 from common.model_check import check_teacher, labelled_sample, refuse_evidently_wrong, separation
 from common.models import FaceModel, open_model

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from common.backbones import build_backbone
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import DataError, ModelError
 from common.models import open_model
 from common.presets import Preset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.config import ModelConfig
+from common.config_stage_one import ModelConfig
 from common.errors import ConfigError
 from common.models import open_model
 from common.sources import open_source

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from common.config import HeadConfig
+from common.config_stage_two import HeadConfig
 from common.errors import ConfigError, DataError
 from distill import checkpoints
 from distill.first_centers import read_header

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from common.config import Config, HeadConfig
+from common.config import Config
 from common.config_file import load_config, toml_of
+from common.config_stage_two import HeadConfig
 from common.errors import ConfigError
 from common.recipes import RECIPES
 from tests.distill.golden_heads import CASES, section_of

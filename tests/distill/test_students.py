@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.backbones import backbone_names, backbone_size, build_backbone
-from common.config import TrainConfig
+from common.config_stage_two import TrainConfig
 from common.pixels import encode_jpeg
 from common.sources import open_source
 from common.views import Views

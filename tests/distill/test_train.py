@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from common.config import ModelConfig, ViewsConfig
 from common.config_file import load_config
+from common.config_stage_one import ModelConfig, ViewsConfig
 from common.errors import CacheError, ConfigError, UserError
 from common.models import open_model
 from common.sources import open_source
 from common.views import Views
 from distill import checkpoints
 from distill.batches import FaceBatches, epoch_batches
+from distill.run import open_cache
 from tests.distill.small_runs import curves, equal, run
-from tests.tiny import TinyTeacher
+from tests.tiny import TinyTeacher, experiment
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -98,6 +99,16 @@ def test_a_cache_of_another_policy_is_refused_before_the_first_step(cached):
 def test_a_student_of_another_width_is_refused(cached):
     with pytest.raises(ConfigError, match="set it to 16"):
         run("wide", student={"embedding_size": 32})
+
+
+def test_a_cached_confidence_of_another_kind_is_refused(cached):
+    with pytest.raises(ConfigError, match="'leave_one_out', but caches/tiny keeps 'center'"):
+        open_cache(
+            experiment(head={"geometry": "cached"}, cache={"confidence": "leave_one_out"}),
+            Path("data"),
+            open_source("data/faces"),
+            Views("flip"),
+        )
 
 
 def test_a_loss_that_is_not_finite_names_step_and_samples(cached):
