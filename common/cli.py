@@ -18,7 +18,10 @@ class Refusal(click.ClickException):
 
 
 class Commands(click.Group):
-    """A click group that prints a `UserError` as one line."""
+    """A click group that prints a `UserError` as one line, and its commands' help on lines wide enough to say it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
