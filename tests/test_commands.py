@@ -20,6 +20,13 @@ def write_config(**sections) -> str:
     return "tiny.toml"
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """As everywhere in the tests: commands would take all cores, and wait for other programs on them."""
+    for module in ("cache.__main__", "distill.__main__", "evaluate.options"):
+        monkeypatch.setattr(f"{module}.set_threads", lambda threads, ranks: 1)
+
+
 def refuse(command, *arguments: str) -> str:
     """Run a command that must refuse; its one line."""
     result = CliRunner().invoke(command, arguments)
