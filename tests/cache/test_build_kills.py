@@ -26,10 +26,10 @@ LOADED = ["torch.distributed", "cache.build", "common.sources", "tests.cache.tes
 
 
 class SlowTeacher(TinyTeacher):
-    """Gives a kill time to arrive in the middle."""
+    """Gives a kill time to arrive in the middle, also on a busy machine."""
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
-        time.sleep(0.01)
+        time.sleep(0.03)
         return super().embed(faces)
 
 
@@ -51,6 +51,13 @@ def start(folder: Path, number: int) -> list[BaseProcess]:
     return ranks
 
 
+def wait_for_work() -> float:
+    """When the first rank began to write: what a process does before, starting and importing, needs no proof."""
+    while not Path("caches").exists():
+        time.sleep(0.001)
+    return time.perf_counter()
+
+
 def kill(ranks: list[BaseProcess]) -> None:
     for process in ranks:
         process.kill()  # a rank that has ended in the meantime is none the worse for it
@@ -68,14 +75,16 @@ def kill_and_go_on(world: Path, rounds: int) -> int:
     """Whether every round ended in the undisturbed bytes; returns how many kills found a half-built store."""
     whole = tree(build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True))
     shutil.rmtree("caches")
-    began = time.perf_counter()
-    finish(start(world, 0))
+    ranks = start(world, 0)
+    began = wait_for_work()
+    finish(ranks)
     duration = time.perf_counter() - began
     assert tree(Path("caches/tiny")) == whole
     moments, halves = random.Random(1), 0
     for number in range(1, rounds + 1):
         shutil.rmtree("caches")
         ranks = start(world, 2 * number)
+        wait_for_work()
         time.sleep(moments.uniform(0, duration))
         kill(ranks)
         halves += Path("caches/tiny").exists() and bool(check_store(Path("caches/tiny")))
