@@ -7,6 +7,7 @@ import numpy as np
 
 from cache import ledger
 from cache.layout import Array, Layout
+from cache.sealed import seal_of
 from cache.shards import CRC_BYTES, NO_CHUNK
 from cache.storage import to_stored
 from cache.store import FORMAT, create, read_manifest, write_manifest, write_part
@@ -40,8 +41,8 @@ def write_sparse(path: Path, layout: Layout) -> None:
             _write_hole(path / file, layout.arrays[name], layout, unit.stop - unit.start)
             entries[file] = {"bytes": (path / file).stat().st_size, "sha256": "0" * 64}
     ledger.gather(path, entries, {})
-    sealed = {"ledger": ledger.digest(path), "files": len(entries)}
-    write_manifest(path, {**read_manifest(path), "sealed": sealed})
+    manifest = read_manifest(path)
+    write_manifest(path, {**manifest, "sealed": seal_of(path, manifest, len(entries), {})})
 
 
 def _write_hole(file: Path, array: Array, layout: Layout, rows: int) -> None:
