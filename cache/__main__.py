@@ -25,7 +25,7 @@ from cache.plan import plan_build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.teachers import describe_teacher, open_teacher
-from cache.verify import check_store, replay
+from cache.verify import check_faces, check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
@@ -33,6 +33,7 @@ from common.model_check import check_teacher, labelled_sample, refuse_evidently_
 from common.models import open_model
 from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
+from common.sources import FaceSource
 
 
 @click.group(cls=Commands)
@@ -79,22 +80,41 @@ def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, th
 @machine_options
 @click.option("--replay", "pairs", type=click.IntRange(0), default=0, help="Render and embed so many faces again.")
 def verify(config: Config, root: Path, device: str, threads: int | None, pairs: int) -> None:
-    """Re-hash every file of a cache; with --replay, ask views and teacher again. Exit status 1 on any fault."""
+    """Re-hash every file of a cache and compare its labels with the faces; with --replay, ask views and teacher again.
+
+    Exit status 1 on any fault.
+    """
     faults = check_store(config.cache_dir)
-    if pairs and not faults:
-        source = open_faces(config, root)
-        if config.teacher is None:
-            raise ConfigError(f"{config.name} has no teacher to ask again: leave out --replay, or add teacher")
-        teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
-        again = replay(TeacherCache(config.cache_dir), source, teacher, pairs)
-        faults = again.faults()
-        if len(again.cosine):
-            click.echo(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
+    if not faults and (pairs or (root / config.faces.path).exists()):
+        cache, source = TeacherCache(config.cache_dir), open_faces(config, root)
+        faults = check_faces(cache, source)
+        if pairs:
+            faults += _replay(cache, source, config, root, device, threads, pairs)
+    elif not faults:
+        click.echo(f"{root / config.faces.path}: no faces there, so labels are not compared")
     for fault in faults:
         click.echo(f"FAULT: {fault}")
     if faults:
         raise SystemExit(1)
     click.echo(f"{config.cache_dir}: as it was written")
+
+
+def _replay(
+    cache: TeacherCache,
+    source: FaceSource,
+    config: Config,
+    root: Path,
+    device: str,
+    threads: int | None,
+    pairs: int,
+) -> list[str]:
+    if config.teacher is None:
+        raise ConfigError(f"{config.name} has no teacher to ask again: leave out --replay, or add teacher")
+    teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
+    again = replay(cache, source, teacher, pairs)
+    if len(again.cosine):
+        click.echo(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
+    return again.faults()
 
 
 @main.command()

@@ -16,7 +16,7 @@ from cache import ledger
 from cache.layout import Layout
 from cache.reader import TeacherCache
 from cache.sealed import broken_seals
-from cache.store import layout_of, open_arrays, read_manifest
+from cache.store import describe_faces, layout_of, open_arrays, read_manifest
 from common.errors import DataError
 from common.models import FaceModel
 from common.philox import words
@@ -36,7 +36,7 @@ class Replay:
 
     data: the encoded picture is another one. decoder, views: it is the same, but decoded and rendered it is not, by
     another decoder than the cache's or by the same. teacher: on the same pixels the teacher answers otherwise.
-    labels: samples whose label is another one. cosine: float32 (n,) of stored and fresh embeddings of the pairs whose
+    cosine: float32 (n,) of stored and fresh embeddings of the pairs whose
     pixels agree.
     """
 
@@ -46,7 +46,6 @@ class Replay:
     decoder: list[tuple[int, int]] = field(default_factory=list)
     views: list[tuple[int, int]] = field(default_factory=list)
     teacher: list[tuple[int, int]] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
     cosine: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
     def faults(self) -> list[str]:
@@ -54,8 +53,6 @@ class Replay:
         return list(self._faults())
 
     def _faults(self) -> Iterator[str]:
-        if self.labels:
-            yield f"data changed: the labels of {len(self.labels)} samples, such as {self.labels[0]}"
         was, now = self.decoders
         cosine = f"cosine with the cache down to {self.cosine.min(initial=1):.4f}"
         for changed, pairs, what in (
@@ -108,13 +105,25 @@ def wrong_arrays(path: Path, layout: Layout) -> Iterator[str]:
             yield f"{path / name}: its zarr.json is not that of the manifest's layout"
 
 
+def check_faces(cache: TeacherCache, source: FaceSource) -> list[str]:
+    """One line for everything in which the faces are not those of the build: number, labels, fingerprint."""
+    have, now = cache.manifest["faces"], describe_faces(source)
+    faults = [
+        f"data changed: faces.{name} was {have[name]!r}, is {now[name]!r}" for name in now if have[name] != now[name]
+    ]
+    if len(cache) == len(source):
+        other = np.flatnonzero(cache.labels != source.labels)
+        if len(other):
+            faults.append(f"data changed: the labels of {len(other)} samples, such as {other[0]}")
+    return faults
+
+
 def replay(cache: TeacherCache, source: FaceSource, teacher: FaceModel, pairs: int, seed: int = 0) -> Replay:
     """Go through `pairs` random (sample, view) pairs again, from the encoded picture to the teacher's answer."""
     draw = words(seed, STREAM_REPLAY, np.arange(pairs), 0).astype(np.int64)
     samples, shown = draw[:, 0] % min(len(cache), len(source)), draw[:, 1] % cache.views
     views = Views.from_manifest(cache.manifest["views"])
     found = Replay(pairs, (cache.manifest["decoder"], decoder_version()))
-    found.labels = samples[cache.labels[samples] != source.labels[samples]].tolist()
     cosines = []
     for start in range(0, pairs, BATCH):
         part = slice(start, start + BATCH)

@@ -1,14 +1,18 @@
 """Damage is found, named and mended; replay says what changed."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.verify import check_store, replay
+from cache.verify import check_faces, check_store, replay
+from common.config_file import toml_of
 from common.errors import CacheError
 from common.pixels import decode_rgb
 from common.recordio_dataset import write_recordio_dataset
@@ -174,10 +178,28 @@ def test_each_of_several_causes_is_told_of_its_own_faces(path):
     assert {sample for sample, _ in again.teacher} == set(range(1, 35))
 
 
-def test_replay_says_that_labels_changed(path):
+def test_other_labels_of_the_same_pictures_are_changed_data(path):
+    cache = TeacherCache(path)
+    assert check_faces(cache, open_source("data/faces")) == []
     people = jpegs(7, 5)
     people[0], people[1] = people[0] + people[1][:1], people[1][1:]
     write_recordio_dataset(Path("data/faces"), people)
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 200)
-    assert set(again.labels) == {5}
-    assert again.faults()[0].startswith("data changed: the labels of")
+    faults = check_faces(cache, open_source("data/faces"))
+    assert [fault.split(" was ")[0] for fault in faults] == [
+        "data changed: faces.fingerprint",
+        "data changed: the labels of 1 samples, such as 5",
+    ]
+
+
+def test_the_command_compares_labels_where_the_faces_are(path):
+    Path("tiny.toml").write_text(toml_of(experiment()))
+    verify = ["verify", "--config", "tiny.toml"]
+    assert CliRunner().invoke(main, verify).exit_code == 0
+    write_recordio_dataset(Path("data/faces"), jpegs(7, 5)[::-1])
+    changed = CliRunner().invoke(main, verify)
+    assert changed.exit_code == 1
+    assert "FAULT: data changed" in changed.output
+    shutil.rmtree("data/faces")
+    gone = CliRunner().invoke(main, verify)
+    assert gone.exit_code == 0
+    assert "labels are not compared" in gone.output
