@@ -29,6 +29,14 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def sync_tree(folder: Path) -> None:
+    """Wait until every file and folder below `folder`, and the folder itself, is on the disk."""
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            sync(Path(parent, file))
+        sync(Path(parent))
+
+
 def sync(path: Path) -> None:
     """Wait until a file (or a folder's entries) is on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -1,0 +1,34 @@
+"""One writer of a folder at a time: a lock that says who has it and that a dead owner cannot keep."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.errors import UserError
+
+
+@contextmanager
+def only_writer(folder: Path, what: str) -> Iterator[None]:
+    """Hold `folder`'s lock, the file `.NAME.lock` beside it, which need not exist yet itself.
+
+    what: what its holder does, as a refusal of others names it ("a build"). The kernel frees the lock with its process,
+    so none goes stale. Raises UserError naming holder, machine and process while another has it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.with_name(f".{folder.name}.lock")
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+            raise UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it") from None
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
+        yield
+        os.truncate(handle, 0)
+    finally:
+        os.close(handle)

@@ -1,0 +1,43 @@
+"""One writer of a folder at a time, named to whoever comes second, and no lock that outlives its holder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.errors import UserError
+from common.locks import only_writer
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from common.locks import only_writer
+with only_writer(Path(sys.argv[1]), "a build"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_has_the_folder_until_that_one_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=rf"cache: a build \(process {holder.pid} on .*\) is at work"):
+            only_writer(folder, "a repair").__enter__()
+    finally:
+        holder.kill()
+        holder.wait()
+    with only_writer(folder, "a repair"):
+        pass
+
+
+def test_a_link_planted_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    os.symlink(tmp_path / "victim", tmp_path / ".cache.lock")
+    with pytest.raises(OSError, match=r"symbolic link|loop"), only_writer(tmp_path / "cache", "a build"):
+        pass
+    assert (tmp_path / "victim").read_text() == "precious"
