@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from cache.several import Teachers
 from common.config import Config
 from common.config_stage_one import ViewsConfig
+from common.errors import DataError
 from common.models import fit
 from common.sources import FaceSource
 from common.views import Views, epoch_order, view_numbers
@@ -92,6 +93,8 @@ class FaceBatches(Dataset):
             self.views.render(self.source.rgb(sample), self.source.number(sample), view)
             for sample, view in zip(samples.tolist(), views.tolist(), strict=True)
         ]
+        labels = self.source.labels[all_samples].astype(np.int64)
+        refuse_labels(labels, all_samples, self.source.num_classes)
         f_t = confidence = None
         if self.cache is not None:
             cache = self.cache.of_epoch(epoch)
@@ -101,11 +104,21 @@ class FaceBatches(Dataset):
                 confidence = torch.from_numpy(cache.confidence(all_samples, all_views))
         return Batch(
             faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
-            labels=torch.from_numpy(self.source.labels[all_samples].astype(np.int64)),
+            labels=torch.from_numpy(labels),
             samples=torch.from_numpy(np.ascontiguousarray(samples)),
             views=torch.from_numpy(np.ascontiguousarray(views)),
             f_t=f_t,
             confidence=confidence,
+        )
+
+
+def refuse_labels(labels: np.ndarray, samples: np.ndarray, classes: int) -> None:
+    """Raises DataError for a label (B,) that is no class; here, since on a GPU the head cannot look without waiting."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise DataError(
+            f"sample {samples[wrong[0]]} has label {labels[wrong[0]]}, but there are {classes} classes, 0 to "
+            f"{classes - 1}: the source of the faces has to number them without a gap"
         )
 
 

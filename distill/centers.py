@@ -67,9 +67,9 @@ class KeptCenters(nn.Module):
     @torch.no_grad()
     def move(self, labels: Tensor, alpha: Tensor, unit_t: Tensor) -> None:
         """`move_centers` on those held here, from all rows of the global batch; only what moved is normalised again."""
-        rows, places = self.split.locate(labels)
+        places, held = self.split.locate(labels)
         unit = self.unit()
-        moved = move_centers(self.weight, places, alpha[rows], unit_t[rows])
+        moved = move_centers(self.weight, places, alpha, unit_t, held)
         unit[moved] = F.normalize(self.weight[moved]).to(unit.dtype)
         self._normalised = self._state()
 
@@ -79,20 +79,27 @@ class KeptCenters(nn.Module):
 
 
 @torch.no_grad()
-def move_centers(weight: Tensor, labels: Tensor, alpha: Tensor, unit_t: Tensor) -> Tensor:
-    """w_y <- alpha * w_y + (1 - alpha) * v for every row of the global batch, in place; returns the classes moved.
+def move_centers(weight: Tensor, labels: Tensor, alpha: Tensor, unit_t: Tensor, held: Tensor | None = None) -> Tensor:
+    """w_y <- alpha * w_y + (1 - alpha) * v for every row of the global batch, in place; (B,) the classes moved.
 
     weight: (C,D); labels, alpha: (B,); unit_t: (B,D) unit teacher embeddings v (Boutros et al., AdaDistill, ECCV
-    2024, eq. 6). The moved centre is not renormalised. A class that occurs several times takes the mean of its rows'
-    updates, all from the old centre: no order among equals, on any device.
+    2024, eq. 6). held: bool (B,), rows that count, None for all. The moved centre is not renormalised. A class that
+    occurs several times takes the mean of its rows' updates, all from the old centre: no order among equals.
     """
-    classes, row_class = torch.unique(labels, return_inverse=True)
-    share = (row_class[:, None] == torch.arange(len(classes), device=labels.device)).to(weight.dtype)
-    share /= share.sum(0)
-    # One small product instead of a scatter: the order of its sums is the same on every rank.
-    keep = share.T @ alpha
-    pull = share.T @ ((1 - alpha)[:, None] * unit_t)
-    weight[classes] = keep[:, None] * weight[classes] + pull
+    if held is None:
+        held = torch.ones_like(labels, dtype=torch.bool)
+    classes, order = torch.where(held, labels, len(weight)).sort(stable=True)
+    held = held[order]
+    # Equal classes are neighbours now: bags whose means are sums in one order, the same on every rank and device.
+    bag = torch.cat([classes.new_zeros(1), (classes[1:] != classes[:-1]).cumsum(0)])
+    begins = torch.searchsorted(bag, torch.arange(len(bag), device=bag.device))
+    rows = torch.cat([alpha[:, None], (1 - alpha)[:, None] * unit_t], 1)
+    keep, pull = F.embedding_bag(order, rows, begins, mode="mean")[bag].split([1, rows.shape[1] - 1], 1)
+    # Every row writes, so that shapes never depend on values: rows of one class the same numbers, and rows that do not
+    # count those of the first row, which leaves its centre where it is if none counts.
+    classes = torch.where(held, classes, torch.where(held[:1], classes[:1], 0))
+    moved = torch.where(held[:, None], keep * weight[classes] + pull, weight[classes])
+    weight[classes] = torch.where(held[:, None], moved, moved[:1])
     return classes
 
 

@@ -19,48 +19,60 @@ def block_width(batch: int, device: str) -> int:
 
 
 class Block(NamedTuple):
-    """Columns start..stop; `rows` of the batch have their class in column start + `places`."""
+    """Columns start..stop. column, inside: (B,1) where in it a row's own class is, if it is."""
 
     start: int
     stop: int
-    rows: Tensor
-    places: Tensor
+    column: Tensor
+    inside: Tensor
+
+    def put_own(self, x: Tensor, own: Tensor) -> None:
+        """Write own (B,) into the block's (B,n), at the rows' own classes.
+
+        Every row writes, the others what is there: so shapes do not depend on values, and no device waits for one.
+        """
+        there = x.gather(1, self.column)
+        x.scatter_(1, self.column, torch.where(self.inside, own[:, None], there))
 
 
 class Columns:
     """Class centres whose logits are formed on this rank."""
 
     def __init__(self, centers: KeptCenters | LearnedCenters, labels: Tensor, chosen: Tensor | None = None) -> None:
-        """labels: int64 (B,), global class numbers. chosen: int64 (n,), sorted global numbers of the classes that take
-        part, those of the batch among them; None for all.
+        """labels: int64 (B,), global class numbers. chosen: int64 (n,) on the CPU, sorted global numbers of the classes
+        that take part, those of the batch among them; None for all.
         """
+        split = centers.split
         self.centers, self._chosen = centers, None
-        rows, places = centers.split.locate(labels)
+        self._classes, self._held = split.locate(labels)
+        self._places = self._classes
         if chosen is not None:
-            self._chosen = centers.split.locate(chosen)[1]
-            places = torch.searchsorted(self._chosen, places)
-        self._places, order = places.sort()
-        self._rows = rows[order]
-        self._batch = len(labels)
+            here = chosen[(chosen >= split.first) & (chosen < split.first + len(split))] - split.first
+            self._chosen = here.to(labels.device, non_blocking=True)
+            self._places = torch.searchsorted(self._chosen, self._classes)
 
     def __len__(self) -> int:
         return len(self.centers.split) if self._chosen is None else len(self._chosen)
 
     def target_cosine(self, unit_s: Tensor) -> Tensor:
         """cos(theta_y) of every row (B,), in unit_s's precision; on all ranks, whoever holds the class."""
-        raw = self.centers.weight.detach()[self._numbers(self._places)].to(unit_s.dtype)
-        cos = unit_s.new_zeros(self._batch)
-        cos[self._rows] = (unit_s[self._rows] * F.normalize(raw)).sum(1)
-        return self.centers.split.sum(cos)
+        raw = self.centers.weight.detach()[self._classes].to(unit_s.dtype)
+        return self.sum_of_held((unit_s * F.normalize(raw)).sum(1))
+
+    def sum_of_held(self, x: Tensor) -> Tensor:
+        """x (B,) of the rows whose class is here, on all ranks."""
+        return self.centers.split.sum(x if self._held is None else torch.where(self._held, x, 0))
 
     def blocks(self) -> Iterator[Block]:
         """All columns, in order."""
-        width = block_width(self._batch, self._places.device.type)
-        starts = torch.arange(0, len(self) + width, width)
-        bounds = torch.searchsorted(self._places, starts.to(self._places.device)).tolist()
-        for i, start in enumerate(range(0, len(self), width)):
-            here = slice(bounds[i], bounds[i + 1])
-            yield Block(start, min(start + width, len(self)), self._rows[here], self._places[here] - start)
+        width = block_width(len(self._places), self._places.device.type)
+        for start in range(0, len(self), width):
+            stop = min(start + width, len(self))
+            inside = (self._places >= start) & (self._places < stop)
+            if self._held is not None:
+                inside &= self._held
+            column = (self._places - start).clamp(0, stop - start - 1)
+            yield Block(start, stop, column[:, None], inside[:, None])
 
     def unit(self, block: Block) -> Tensor:
         """(n,D) unit centres of a block."""
@@ -74,6 +86,3 @@ class Columns:
     def _which(self, block: Block) -> slice | Tensor:
         columns = slice(block.start, block.stop)
         return columns if self._chosen is None else self._chosen[columns]
-
-    def _numbers(self, places: Tensor) -> Tensor:
-        return places if self._chosen is None else self._chosen[places]

@@ -10,7 +10,7 @@ statistics and alpha are those of the global batch: equal on all ranks, and equa
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +81,9 @@ class Head(nn.Module):
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
-        recipe reads no teacher. labels: int64 (B,). epoch: fractional, for the geometry warm-up. confidence: (B,)
-        from the cache, with geometry = "cached". step: of the run, for sampled classes.
+        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up. confidence:
+        (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
+        ValueError for inputs that are not the recipe's, and for other labels where they are on the CPU.
 
         With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
         them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
@@ -109,8 +110,7 @@ class Head(nn.Module):
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)
         batch, norm = self.split.gather(unit_s.detach()), self.split.gather(f_s.detach().norm(dim=1))
-        if len(labels) != len(batch):
-            raise ValueError(f"{len(labels)} labels for {len(batch)} rows, with split classes those of all ranks")
+        self._refuse_misfit(len(batch), f_t, labels, confidence)
         cos_st = lam = None
         if f_t is not None:
             unit_t = F.normalize(f_t.to(f_s.dtype))
@@ -119,7 +119,7 @@ class Head(nn.Module):
             stats |= {"cos_st": cos_st.mean(), "lam": lam.mean()}
             if self.config.centers == "distilled" and self.training:
                 stats["alpha"] = self._distil(labels, cos_st, lam, unit_t)
-        scaler = self._scaler(norm, cos_st, lam if confidence is None else confidence, epoch, stats)
+        scaler = self._scaler(norm, cos_st, self._trust(lam, confidence), epoch, stats)
         columns = Columns(self.centers, labels, self._sample(labels, step))
         loss, target_logit = MarginCrossEntropy.apply(
             unit_s, self.centers.weight, batch, columns, self._margin(scaler), self.arithmetic
@@ -133,10 +133,9 @@ class Head(nn.Module):
 
     def _lam(self, labels: Tensor, unit_t: Tensor) -> Tensor:
         """cos(w_y, f_t) before the centre moves, in [SMALLEST, 1]; (B,) or (W*B,)."""
-        rows, places = self.split.locate(labels)
-        lam = unit_t.new_zeros(len(labels))
-        lam[rows] = F.cosine_similarity(self.centers.weight.detach()[places], unit_t[rows])
-        return self.split.sum(lam).clamp(SMALLEST, 1)
+        places, held = self.split.locate(labels)
+        lam = F.cosine_similarity(self.centers.weight.detach()[places], unit_t)
+        return self.split.sum(lam if held is None else torch.where(held, lam, 0)).clamp(SMALLEST, 1)
 
     @torch.no_grad()
     def _distil(self, labels: Tensor, cos_st: Tensor, lam: Tensor, unit_t: Tensor) -> Tensor:
@@ -149,6 +148,8 @@ class Head(nn.Module):
                 alpha = cos_st.clamp(SMALLEST, 1)
             case "fixed":
                 alpha = torch.full_like(cos_st, self.config.momentum)
+            case unknown:
+                assert_never(unknown)
         self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
         return alpha.mean()
 
@@ -159,7 +160,7 @@ class Head(nn.Module):
         return sample_classes(self._all_rows(labels), self.split.classes, self.sample, self.seed, step)
 
     def _scaler(
-        self, norm: Tensor, cos_st: Tensor | None, lam: Tensor | None, epoch: float, stats: dict[str, Tensor]
+        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float, stats: dict[str, Tensor]
     ) -> Tensor | None:
         """AdaFace's margin scaler (B,) in [-1,1], with the geometry term where the recipe has one."""
         config = self.config
@@ -169,15 +170,44 @@ class Head(nn.Module):
         if self.training:
             self.norms.update(self._all_rows(norm))
         scaler = config.h * self.norms.standardise(norm)
-        if config.geometry != "off":
-            assert lam is not None
+        if trust is not None:
             assert cos_st is not None
-            penalty = margins.geometry_penalty(lam, cos_st, config.geometry_k)
+            penalty = margins.geometry_penalty(trust, cos_st, config.geometry_k)
             scaler = scaler + margins.geometry_weight(config.geometry_w, epoch, config.geometry_warmup) * penalty
             stats["geometry"] = penalty.mean()
         scaler = scaler.clamp(-1, 1)
         stats["margin_scaler"] = scaler.mean()
         return scaler
+
+    def _trust(self, lam: Tensor | None, confidence: Tensor | None) -> Tensor | None:
+        """How well the teacher knows a row's class, for the geometry term: (B,) in [SMALLEST, 1]."""
+        match self.config.geometry:
+            case "off":
+                return None
+            case "live":
+                return lam
+            case "cached":
+                assert confidence is not None
+                return confidence.clamp(SMALLEST, 1)
+            case unknown:
+                assert_never(unknown)
+
+    def _refuse_misfit(self, rows: int, f_t: Tensor | None, labels: Tensor, confidence: Tensor | None) -> None:
+        """Raises ValueError for inputs that are not those of this recipe."""
+        config = self.config
+        if len(labels) != rows:
+            raise ValueError(f"{len(labels)} labels for {rows} rows, with split classes those of all ranks")
+        # On another device this would wait for it: FaceBatches has looked at them.
+        if labels.device.type == "cpu" and ((labels < 0) | (labels >= self.split.classes)).any():
+            found = f"{int(labels.min())}..{int(labels.max())}"
+            raise ValueError(f"labels {found} for a head of {self.split.classes} classes, 0..{self.split.classes - 1}")
+        if f_t is None and (config.geometry != "off" or (self.training and config.centers == "distilled")):
+            raise ValueError(f"centers = {config.centers!r} with geometry = {config.geometry!r} needs f_t")
+        if (confidence is not None) != (config.geometry == "cached"):
+            word = "needs" if confidence is None else "reads no"
+            raise ValueError(f"geometry = {config.geometry!r} {word} confidence: 'cached' alone reads one")
+        if confidence is not None and confidence.shape != labels.shape:
+            raise ValueError(f"confidence of shape {tuple(confidence.shape)} for {len(labels)} rows")
 
     def _margin(self, scaler: Tensor | None) -> margins.Margin:
         m = self.config.m
@@ -189,5 +219,7 @@ class Head(nn.Module):
             case "adaface":
                 assert scaler is not None
                 return partial(margins.adaface, m=m, scaler=scaler)
-            case _:
+            case "none":
                 return margins.no_margin
+            case unknown:
+                assert_never(unknown)

@@ -1,4 +1,4 @@
-"""The logits of a step, block by block, and their log-sum-exp.
+"""The logits of a step, block by block, and their sum as exponentials.
 
 Where all of them fit into a given number of bytes they are formed once and kept; else they are formed a second time
 for the gradient, so that nothing of size B x C exists.
@@ -25,20 +25,30 @@ class Arithmetic:
 
 
 class Logits:
-    """s * cos of every row with every column, the rows' own class replaced by its target logit."""
+    """s * cos of every row with every class but its own, whose place holds the lowest number there is.
 
-    def __init__(self, unit_s: Tensor, columns: Columns, target: Tensor, arithmetic: Arithmetic) -> None:
-        """unit_s: (B,D). target: (B,) logits after the margin."""
-        self._unit_s, self._columns, self._target, self._how = unit_s, columns, target, arithmetic
+    A row's own class stays outside, for the sum over the others is what its gradient is made of: within the whole sum
+    a well-learned row would lose it to rounding.
+    """
+
+    def __init__(self, unit_s: Tensor, columns: Columns, arithmetic: Arithmetic) -> None:
+        """unit_s: (B,D)."""
+        self._unit_s, self._columns, self._how = unit_s, columns, arithmetic
+        self._lowest = torch.full_like(unit_s[:, 0], torch.finfo(unit_s.dtype).min)
         fits = len(unit_s) * len(columns) * unit_s.element_size() <= arithmetic.keep
         # Block after block, each of them contiguous, in one piece of memory: many pieces would scatter the free space.
         self._kept = unit_s.new_empty(len(columns) * len(unit_s)) if fits else None
+        if arithmetic.limit is not None:  # the very number that `form` makes of it
+            self._bound = float(torch.tensor(arithmetic.limit, dtype=unit_s.dtype, device="cpu") * arithmetic.s)
 
-    def log_total(self) -> Tensor:
-        """Log-sum-exp over the columns of all ranks: (B,). Online: maximum and sum so far, rescaled as they grow."""
+    def others(self) -> tuple[Tensor, Tensor]:
+        """Largest logit, and the sum of exp(logit - largest), over the columns of all ranks: (B,) each.
+
+        Online: maximum and sum so far, rescaled as they grow.
+        """
         split = self._columns.centers.split
-        top = torch.full_like(self._target, -torch.inf)
-        total = torch.zeros_like(self._target)
+        top = self._lowest
+        total = torch.zeros_like(top)
         for block in self._columns.blocks():
             logits = self.form(block)
             if self._kept is not None:
@@ -47,7 +57,7 @@ class Logits:
             total.mul_((top - higher).exp_()).add_((logits - higher[:, None]).exp_().sum(1))
             top = higher
         highest = split.max(top.clone())
-        return highest + split.sum(total.mul_((top - highest).exp_())).log()
+        return highest, split.sum(total.mul_((top - highest).exp_()))
 
     def again(self) -> Iterator[tuple[Block, Tensor]]:
         """Every block with its logits (B,n), which the caller may write over."""
@@ -60,9 +70,7 @@ class Logits:
 
     def clamped(self, logits: Tensor) -> Tensor | None:
         """Where a cosine was beyond the limit: bool (B,n), None without a limit."""
-        if self._how.limit is None:
-            return None
-        return logits.abs() >= logits.new_tensor(self._how.limit) * self._how.s  # the very product that `form` makes
+        return None if self._how.limit is None else logits.abs() >= self._bound
 
     def form(self, block: Block) -> Tensor:
         """The logits (B,n) of a block, made anew."""
@@ -70,5 +78,5 @@ class Logits:
         if self._how.limit is not None:
             logits.clamp_(-self._how.limit, self._how.limit)
         logits *= self._how.s
-        logits[block.rows, block.places] = self._target[block.rows]
+        block.put_own(logits, self._lowest)
         return logits

@@ -82,7 +82,10 @@ def clamp_norms(norms: Tensor) -> Tensor:
 
 
 def geometry_penalty(lam: Tensor, cos_st: Tensor, k: float) -> Tensor:
-    """k * relu(lam - cos_st) * lam: how far the student lags behind a teacher that knows the class well; (B,)."""
+    """k * relu(lam - cos_st) * lam: how far the student lags behind a teacher that knows the class well; (B,).
+
+    lam: (B,), or the cache's confidence in its place.
+    """
     return k * (lam - cos_st).relu() * lam
 
 

@@ -23,7 +23,7 @@ def sample_size(rate: float, classes: int) -> int | None:
 
 
 def sample_classes(labels: Tensor, classes: int, size: int, seed: int, step: int) -> Tensor:
-    """Sorted int64 numbers of `size` classes, every class of the labels (B,) among them.
+    """Sorted int64 numbers of `size` classes, on the CPU, every class of the labels (B,) among them.
 
     More than `size` where the batch itself has more classes; then there are no others.
     """
@@ -35,4 +35,4 @@ def sample_classes(labels: Tensor, classes: int, size: int, seed: int, step: int
     rank[positives] |= np.uint64(1 << 63)
     size = max(size, len(positives))
     least = np.partition(rank, classes - size)[classes - size]
-    return torch.from_numpy(np.flatnonzero(rank >= least)).to(labels.device)
+    return torch.from_numpy(np.flatnonzero(rank >= least))

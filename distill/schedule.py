@@ -7,6 +7,7 @@ without restarts) and `polynomial` fall to zero after a linear warm-up (Goyal et
 """
 
 import math
+from typing import assert_never
 
 from common.config_stage_two import TrainConfig
 
@@ -28,12 +29,14 @@ def rate_factor(train: TrainConfig, step: int, steps_per_epoch: int) -> float:
             return _onecycle(step, total)
         case "step":
             return _tenths(train, step / steps_per_epoch)
-        case "cosine" if step >= warmup:
-            return _cosine(1.0, 0.0, (step - warmup) / (total - warmup))
-        case "polynomial" if step >= warmup:
-            return (1 - (step - warmup) / (total - warmup)) ** train.power
-        case _:
+        case "cosine" | "polynomial" if step < warmup:
             return (step + 1) / warmup
+        case "cosine":
+            return _cosine(1.0, 0.0, (step - warmup) / (total - warmup))
+        case "polynomial":
+            return (1 - (step - warmup) / (total - warmup)) ** train.power
+        case unknown:
+            assert_never(unknown)
 
 
 def _tenths(train: TrainConfig, epoch: float) -> float:

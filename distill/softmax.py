@@ -1,13 +1,14 @@
 """Softmax cross-entropy over class centres with a margin on the target; the gradient is made in the forward pass.
 
-Two passes over blocks of columns: log-sum-exp, then logits -> probabilities -> gradient of the cosines, in place, and
-at once through the products that need the centres. The backward pass is one multiplication.
+Two passes over blocks of columns: the sum of exponentials, then logits -> gradient of the cosines up to a number a row,
+in place, and at once through the products that need the centres. The backward pass is one multiplication.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from distill.columns import Columns
 from distill.logits import Arithmetic, Logits
@@ -37,31 +38,36 @@ class MarginCrossEntropy(torch.autograd.Function):
         split = columns.centers.split
         value, slope = margin(columns.target_cosine(batch))
         target = arithmetic.s * value
-        logits = Logits(batch, columns, target, arithmetic)
-        log_total = logits.log_total()
-        own = ((target - log_total).exp() - 1) * slope
+        logits = Logits(batch, columns, arithmetic)
+        top, others = logits.others()
+        # log((1 - p_y) / p_y): a difference at the size of the loss, not of the logits, and of it nothing is taken from
+        # 1. So a row that is learned to 1e-7 has as many right digits as one that is not.
+        odds = top - target + others.log()
+        per_other = odds.sigmoid() / others  # p_c = per_other * exp(logit_c - top)
 
         of_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
         of_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        scale = arithmetic.s / len(unit_s)
+        # What all of a row has in common is multiplied to its product, not to its B x C numbers.
+        scale = per_other.mul_(arithmetic.s / len(unit_s))[:, None]
+        scaled_batch = batch * (scale / split.parts) if of_c is not None else batch
+        own = -others * slope
         for block, x in logits.again() if of_s is not None or of_c is not None else ():
             clamped = logits.clamped(x)
-            x.sub_(log_total[:, None]).exp_()
+            x.sub_(top[:, None]).exp_()
             if clamped is not None:
                 x.masked_fill_(clamped, 0)
-            x[block.rows, block.places] = own[block.rows]
+            block.put_own(x, own)
             if of_s is not None:
                 of_s += product(x, columns.unit(block), arithmetic.precision)
             if of_c is not None:
-                of_unit = product(x.T, batch, arithmetic.precision).mul_(scale / split.parts)
-                columns.add_gradient(block, of_unit, of_c)
+                columns.add_gradient(block, product(x.T, scaled_batch, arithmetic.precision), of_c)
         if of_s is not None:
             of_s = split.mine(split.sum(of_s.mul_(scale)))
         # Kept here rather than saved for backward, so that backward can give them away without a copy.
         ctx.gradients = of_s, of_c
         target = split.mine(target)
         ctx.mark_non_differentiable(target)
-        return (split.mine(log_total) - target).mean(), target
+        return -F.logsigmoid(-split.mine(odds)).mean(), target
 
     @staticmethod
     def backward(ctx: Any, of_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from common.errors import ConfigError
 from common.runtime import gather_rows, rank, world_size
 
 
@@ -23,7 +24,11 @@ class Split:
 
     @classmethod
     def over_ranks(cls, classes: int) -> "Split":
-        """The part of this process."""
+        """The part of this process. Raises ConfigError where a rank would hold none."""
+        if classes < world_size():
+            raise ConfigError(
+                f"head.split_classes: {classes} classes do not give each of {world_size()} ranks one: set it to false"
+            )
         return cls(classes, rank(), world_size())
 
     @property
@@ -37,13 +42,15 @@ class Split:
     def _bound(self, part: int) -> int:
         return self.classes * part // self.parts
 
-    def locate(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows whose class is held here, and its number counted from `first`: int64 (n,) each, n <= B."""
+    def locate(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """int64 (B,) numbers of the rows' classes counted from `first`, and bool (B,) which of them are held here.
+
+        None says all. A class of another rank gets a number all the same, so that shapes never depend on values.
+        """
         if self.parts == 1:
-            return torch.arange(len(labels), device=labels.device), labels
+            return labels, None
         local = labels - self.first
-        rows = ((local >= 0) & (local < len(self))).nonzero().squeeze(1)
-        return rows, local[rows]
+        return local.clamp(0, len(self) - 1), (local >= 0) & (local < len(self))
 
     def gather(self, x: Tensor) -> Tensor:
         """Rows of all ranks (W*B,...) from the rows of each (B,...)."""

@@ -63,7 +63,7 @@ class _GlobalNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, norm: SyncBatchNorm) -> Tensor:
-        wide, dims = x.float(), [dim for dim in range(x.dim()) if dim != 1]
+        wide, dims = _wider(x), [dim for dim in range(x.dim()) if dim != 1]
         # Means of equal numbers of rows, and the spread between them: no sum of squares that cancels.
         variance, mean = torch.var_mean(wide, dims, correction=0)
         means, variances = gather_rows(torch.stack([mean, variance])[None]).unbind(1)
@@ -81,7 +81,7 @@ class _GlobalNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         unit, scale, weight = ctx.saved_tensors
-        grad = grad.float()
+        grad = _wider(grad)
         along, slope = grad.mean(ctx.dims), (grad * unit).mean(ctx.dims)
         number = grad.numel() // grad.shape[1]
         grad_weight, grad_bias = (None, None) if weight is None else (slope * number, along * number)
@@ -89,6 +89,11 @@ class _GlobalNorm(torch.autograd.Function):
         grad_x = torch.addcmul(grad - _wide(along, grad), unit, _wide(slope, grad), value=-1)
         grad_x *= _wide(scale if weight is None else scale * weight, grad)
         return grad_x.to(ctx.dtype), grad_weight, grad_bias, None
+
+
+def _wider(x: Tensor) -> Tensor:
+    """float32, or float64 where x is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _wide(channels: Tensor, like: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Sequence:
         self.head.centers.weight.copy_(self.head.split.share(torch.from_numpy(kernel.T.copy())))
 
     def step(self, t: int) -> dict[str, Tensor]:
-        """Step t: loss, logits (B,C here), gradients (of this rank's rows), centres and statistics after it."""
+        """Step t: loss, logits (B,C here) of other classes, gradients (of this rank's rows), centres and statistics."""
         f_s, f_t, labels = (torch.from_numpy(self.inputs[key][t]) for key in ("f_s", "f_t", "labels"))
         share = len(f_s) // self.ranks
         mine = f_s[self.rank * share : (self.rank + 1) * share].clone().requires_grad_()
@@ -111,6 +111,12 @@ class Sequence:
 
     def play(self) -> list[dict[str, Tensor]]:
         return [self.step(t) for t in range(self.steps)]
+
+    def logits(self, t: int, record: dict[str, Tensor]) -> Tensor:
+        """All logits (B,C) of step t, from the record of one process or from merged ones: the head never has a row's
+        target logit among the others."""
+        labels = torch.from_numpy(self.inputs["labels"][t])[:, None]
+        return record["logits"].scatter(1, labels, record["target_logit"][:, None])
 
 
 def merge(ranks: list[list[dict[str, Tensor]]]) -> list[dict[str, Tensor]]:

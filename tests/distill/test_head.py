@@ -1,5 +1,6 @@
 """What the head does with repeated labels, in evaluation, with awkward rows, and with options that mean nothing."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -54,6 +55,55 @@ def test_awkward_rows_give_finite_gradients():
             assert torch.isfinite(out.loss)
             assert torch.isfinite(f_s.grad).all()
             assert all(torch.isfinite(v).all() for v in head.state_dict().values())
+
+
+def test_the_cached_geometry_term_is_its_formula_in_float64():
+    """Of a confidence below 0 and one above 1, too, which count as 1e-6 and 1."""
+    torch.manual_seed(0)
+    section = {"margin": "adaface", "centers": "frozen", "geometry": "cached", "geometry_w": 0.7, "geometry_k": 2.0}
+    head = build_head(section | {"geometry_warmup": 4.0, "s": 16.0}, 9, 12).double()
+    f_s, f_t = torch.randn(6, 12).double() * 5, torch.randn(6, 12).double()
+    labels, confidence = torch.tensor([3, 8, 0, 3, 5, 1]), torch.tensor([0.9, 0.5, 0.7, -0.4, 1.01, 0.8])
+    out = head(f_s, f_t, labels, 1.0, confidence)
+
+    s, t, w = (x.numpy() / np.linalg.norm(x, axis=1, keepdims=True) for x in (f_s, f_t, head.centers.weight))
+    trust = np.clip(confidence.double().numpy(), 1e-6, 1)
+    penalty = 2.0 * np.maximum(trust - (s * t).sum(1), 0) * trust
+    norms = np.linalg.norm(f_s, axis=1)
+    mean, std = 20 + 0.01 * (norms.mean() - 20), 100 + 0.01 * (norms.std(ddof=1) - 100)
+    scaler = np.clip(0.333 * (norms - mean) / (std + 1e-3) + 0.7 / 4 * penalty, -1, 1)
+    rows, cos = np.arange(6), s @ w.T
+    target = np.cos(np.arccos(cos[rows, labels]) - 0.4 * scaler) - 0.4 * (1 + scaler)
+    logits = 16 * cos
+    logits[rows, labels] = 16 * target
+    loss = (np.log(np.exp(logits).sum(1)) - 16 * target).mean()
+    assert penalty.max() > 0.5
+    assert out.stats["geometry"].item() == pytest.approx(penalty.mean(), rel=1e-6)  # a float32 confidence
+    np.testing.assert_allclose(out.stats["target_logit"], 16 * target, rtol=1e-6)
+    assert out.loss.item() == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "match"),
+    [
+        ({"geometry": "cached"}, {}, "geometry = 'cached' needs confidence"),
+        ({"geometry": "live"}, {"confidence": torch.ones(3)}, "geometry = 'live' reads no confidence"),
+        ({}, {"confidence": torch.ones(3)}, "geometry = 'off' reads no confidence"),
+        ({"geometry": "cached"}, {"confidence": torch.ones(1)}, r"confidence of shape \(1,\) for 3 rows"),
+        ({"geometry": "live"}, {"f_t": None}, "geometry = 'live' needs f_t"),
+        ({}, {"f_t": None}, "centers = 'distilled' .* needs f_t"),
+        ({}, {"labels": torch.tensor([0, -1, 2])}, r"labels -1\.\.2 for a head of 5 classes, 0\.\.4"),
+        ({}, {"labels": torch.tensor([0, 5, 2])}, r"labels 0\.\.5 for a head of 5 classes"),
+        ({}, {"labels": torch.tensor([0, 1])}, "2 labels for 3 rows"),
+    ],
+)
+def test_inputs_that_are_not_the_recipes_are_refused_and_move_nothing(section, given, match):
+    head = build_head(section, 5, 8)
+    before = {k: v.clone() for k, v in head.state_dict().items()}
+    inputs = {"f_s": torch.randn(3, 8), "f_t": torch.randn(3, 8), "labels": torch.tensor([0, 1, 2]), "epoch": 1.0}
+    with pytest.raises(ValueError, match=match):
+        head(**(inputs | given))
+    assert all(torch.equal(v, before[k]) for k, v in head.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -28,22 +28,25 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     return f_s.requires_grad_(), f_t, torch.tensor([0, 22, 8, 1, 8, 7])
 
 
-def plain_loss(head: Head, f_s: Tensor, weight: Tensor, labels: Tensor, classes: Tensor) -> Tensor:
+def plain_loss(
+    head: Head, f_s: Tensor, weight: Tensor, labels: Tensor, classes: Tensor, reduction: str = "mean"
+) -> Tensor:
     """Cross-entropy over some classes by the formulas of docs/method.md."""
+    s, m = head.config.s, head.config.m
     cos = F.normalize(f_s) @ F.normalize(weight[classes]).T
     theta = torch.acos(cos)
     match head.config.margin:
         case "none":
             moved = cos
         case "cosface":
-            moved = cos - M
+            moved = cos - m
         case "arcface":
-            moved = torch.cos(theta + M)
+            moved = torch.cos(theta + m)
         case "adaface":
             scaler = (0.333 * head.norms.standardise(f_s.detach().norm(dim=1)))[:, None]
-            moved = torch.cos(theta - M * scaler) - (M + M * scaler)
+            moved = torch.cos(theta - m * scaler) - (m + m * scaler)
     own = labels[:, None] == classes
-    return F.cross_entropy(S * torch.where(own, moved, cos), own.float().argmax(1))
+    return F.cross_entropy(s * torch.where(own, moved, cos), own.float().argmax(1), reduction=reduction)
 
 
 def section(margin: str, centers: str) -> dict:

@@ -6,9 +6,13 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.errors import DataError, UserError
+from common.sources import open_source
+from common.views import Views
+from distill.batches import FaceBatches
 from distill.step import Trainer
 from distill.train import train
 from tests.distill.small_runs import CPU, curves, equal, final_state, run
@@ -52,6 +56,17 @@ def test_a_picture_that_does_not_decode_is_named(cached, monkeypatch, workers):
     monkeypatch.setattr(FaceSource, "rgb", broken)
     with pytest.raises(DataError, match=r"^data/faces/train\.rec: record 12: the picture cannot be decoded$"):
         train(experiment(name="a", cache={"path": "caches/tiny"}, train={"workers": workers}), Path("data"), CPU, 1)
+
+
+@pytest.mark.parametrize("label", [-1, 7])
+def test_a_label_that_is_no_class_is_refused_before_the_head_sees_it(world, label):
+    source = open_source("data/faces")
+    source.labels = source.labels.copy()
+    source.labels[12] = label
+    faces = FaceBatches(source, Views.of(experiment().views), None, False, (112, 112))
+    faces[np.array([11, 13]), np.array([0, 1]), 0]
+    with pytest.raises(DataError, match=rf"^sample 12 has label {label}, but there are 7 classes, 0 to 6: [^\n]*$"):
+        faces[np.array([11, 12]), np.array([0, 1]), 0]
 
 
 def test_other_errors_keep_their_traceback(cached, monkeypatch):
