@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pytest
+from huggingface_hub import constants
+
+RESOLVE = "/{repo_id}/resolve/{revision}/{filename}"
 COMMIT = "c0ffee" * 6 + "cafe"
 
 
@@ -23,6 +27,7 @@ class FakeHub:
     private: dict[str, str] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     announced: dict[str, str] = field(default_factory=dict)
+    branches: set[str] = field(default_factory=lambda: {"main"})
     status: int | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
@@ -38,7 +43,7 @@ class FakeHub:
             return 401, {"X-Error-Code": "RepoNotFound"}, b""
         if repo in self.gated:
             return 403, {"X-Error-Code": "GatedRepo"}, b""
-        if revision not in ("main", COMMIT):
+        if revision not in (*self.branches, COMMIT):
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
         if file not in self.repos[repo]:
             return 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, b""
@@ -77,3 +82,15 @@ def serving() -> Iterator[FakeHub]:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield hub
         server.shutdown()
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A `FakeHub` that the client of this process asks, with nothing kept on this disk yet."""
+    with serving() as server:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + RESOLVE)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "kept"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
