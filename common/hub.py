@@ -53,6 +53,7 @@ def fetch_weights(
     Raises:
         ModelError: no network, no access, no such repository, revision or file, or anything but what was announced.
     """
+    _require_names(repo, revision, file)
     pinned = revision is not None and COMMIT.fullmatch(revision) is not None
     found = kept(repo, revision, file, cache_dir) if pinned or constants.HF_HUB_OFFLINE else None
     if found is None:

@@ -77,9 +77,9 @@ def fetch(what: Announced, target: Path) -> None:
     Raises ModelError when other bytes come, TooSlow, and the client's exceptions.
     """
     url = hf_hub_url(what.repo, what.file, revision=what.commit)
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
 
     def stream(stop: Event) -> None:
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
         quiet = what.size < _QUIET_BELOW
         with (
             get_session().stream("GET", url, headers=headers, timeout=READ_SECONDS) as response,

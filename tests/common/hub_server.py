@@ -1,21 +1,36 @@
 """A web server on this machine that speaks the part of the HuggingFace Hub's protocol a download uses.
 
 HEAD and GET of /<owner>/<name>/resolve/<revision>/<file>, with the commit, the digest as linked ETag, and the error
-codes by which the client tells its failures apart.
+codes by which the client tells its failures apart. Told to, it lies and misbehaves (`Misbehaviour`).
 """
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from huggingface_hub import constants
 
 RESOLVE = "/{repo_id}/resolve/{revision}/{filename}"
 COMMIT = "c0ffee" * 6 + "cafe"
+
+
+@dataclass
+class Misbehaviour:
+    """What a hostile server does for one method, "HEAD" or "GET".
+
+    headers: sent instead of its own. body: sent instead of the file. status: and that one. drip: a byte of the body
+    (of a header line, for HEAD) every so many seconds, without end. endless: the body has no end.
+    """
+
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    status: int | None = None
+    drip: float | None = None
+    endless: bool = False
 
 
 @dataclass
@@ -29,7 +44,9 @@ class FakeHub:
     announced: dict[str, str] = field(default_factory=dict)
     branches: set[str] = field(default_factory=lambda: {"main"})
     status: int | None = None
+    hostile: dict[str, Misbehaviour] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    over: Event = field(default_factory=Event)
 
     def answer(self, path: str, token: str | None) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for one file."""
@@ -67,12 +84,28 @@ def serving() -> Iterator[FakeHub]:
         def _answer(self, with_body: bool) -> None:
             hub.requests.append((self.command, self.path, self.headers.get("Authorization")))
             status, headers, body = hub.answer(self.path, self.headers.get("Authorization"))
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            ill = hub.hostile.get(self.command, Misbehaviour())
+            body = body if ill.body is None else ill.body
+            self.send_response(ill.status or status)
+            for name, value in {**headers, "Content-Length": str(len(body)), **ill.headers}.items():
                 self.send_header(name, value)
-            self.end_headers()
-            if with_body:
+            with suppress(OSError):  # whoever asked has had enough
+                if ill.drip is not None and not with_body:
+                    self.flush_headers()
+                    self._drip(b"X-More: ", ill.drip)
+                self.end_headers()
+                if not with_body:
+                    return
+                if ill.drip is not None:
+                    self._drip(b"", ill.drip)
                 self.wfile.write(body)
+                while ill.endless:
+                    self.wfile.write(bytes(1 << 16))
+
+        def _drip(self, first: bytes, seconds: float) -> None:
+            self.wfile.write(first)
+            while not hub.over.wait(seconds):
+                self.wfile.write(b"x")
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -81,6 +114,7 @@ def serving() -> Iterator[FakeHub]:
         hub.url = f"http://127.0.0.1:{server.server_address[1]}"
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield hub
+        hub.over.set()
         server.shutdown()
 
 
