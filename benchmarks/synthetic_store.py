@@ -25,7 +25,7 @@ def write_unsealed(path: Path, layout: Layout, confidence: str = "center") -> No
         for name in layout.unit_arrays(unit):
             values = stored[name][rows % BLOCK] if name in stored else rows.astype(layout.arrays[name].dtype)
             write_part(path, layout, name, unit.view, unit.shard, values)
-        ledger.record(path, layout, unit, {})
+        ledger.record(path, layout, unit, {}, [])
 
 
 def write_sparse(path: Path, layout: Layout) -> None:

@@ -28,7 +28,7 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     """
     path = config.cache_dir
     have = read_manifest(path)
-    layout, manifest = describe(config, source, teacher, Views.of(config.views), threads)
+    layout, manifest = describe(config, source, teacher, Views.of(config.views))
     count = have["views"]["count"]
     refuse_difference(path, have, _with_views(manifest, count), BINDS_BUILD)
     if layout.views < count:

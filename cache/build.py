@@ -1,14 +1,13 @@
 """Stage one: run the teacher once over every view of every face.
 
 Data flows source -> view -> teacher -> shard -> ledger, one unit of work after another; a finished store is sealed.
-Running the same build again goes on where it stopped, and ends in the same bytes.
+Running the same build again goes on where it stopped, and ends in the same bytes. So it does on another number of
+ranks; with other threads or library versions embeddings may differ in their last bits, and the ledger says so.
 """
 
-import platform
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from cache import ledger, store
 from cache.layout import Layout, Unit
 from cache.render import Batch, rendered
+from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
 from cache.shards import naming_a_full_disk
 from cache.storage import to_stored
@@ -34,21 +34,25 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     """Build or finish the cache of an experiment; returns its folder.
 
     With several ranks each takes its share of the unfinished units; the store's bytes do not depend on their number.
-    threads: of this rank; convolutions may round differently with another number, so it is part of the manifest.
+    threads: of this rank; convolutions may round differently with another number, so it is recorded with every unit.
 
-    Raises CacheError when a cache in the same place was made from other inputs or the disk is full, ModelError when
-    the teacher answers with numbers that are not finite, DataError for a picture that does not decode (unless
+    Raises CacheError when a cache in the same place was made from other inputs (with cache.same_runtime also: under
+    another runtime) or the disk is full, ModelError when the teacher answers with numbers that are not finite or its
+    weights have changed meanwhile, DataError for a picture that does not decode (unless
     cache.on_bad_image = "skip").
     """
     path = config.cache_dir
     views = Views.of(config.views)
-    layout, manifest = describe(config, source, teacher, views, threads)
+    layout, manifest = describe(config, source, teacher, views)
+    runtime = runtime_of(config.cache, teacher, threads)
     if rank() == 0 and not path.exists():
         with naming_a_full_disk(path):
             store.create(path, layout, manifest, source.labels)
     barrier()
     have = store.read_manifest(path)
     store.refuse_difference(path, have, manifest, store.BINDS_BUILD)
+    if config.cache.same_runtime:
+        refuse_other(path, runtime)
     skipped = ledger.read_skipped(path)
     if skipped and config.cache.on_bad_image == "fail":
         raise DataError(
@@ -62,19 +66,20 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()
     done = max(0, total - sum(unit.stop - unit.start for unit in mine))
     with progress("teacher", total, done, quiet=quiet or rank() > 0) as advance:
-        _run_units(path, layout, mine, source, views, teacher, config, advance)
+        _run_units(path, layout, mine, source, views, teacher, config, runtime, advance)
+    teacher.require_unchanged()
     barrier()
     if rank() == 0:
+        if config.cache.same_runtime:
+            refuse_other(path, runtime)  # other ranks may have another
         with naming_a_full_disk(path):
             seal(path)
     barrier()
     return path
 
 
-def describe(
-    config: Config, source: FaceSource, teacher: FaceModel, views: Views, threads: int
-) -> tuple[Layout, dict[str, Any]]:
-    """How a cache is cut, and what it is made from: everything that decides its bytes."""
+def describe(config: Config, source: FaceSource, teacher: FaceModel, views: Views) -> tuple[Layout, dict[str, Any]]:
+    """How a cache is cut, and what it is made from: what makes it this cache and no other."""
     layout = Layout(
         views=views.count,
         samples=len(source),
@@ -91,8 +96,6 @@ def describe(
         "views": views.describe(),
         "confidence": config.cache.confidence,
         "decoder": decoder_version(),
-        "libraries": {name: version(name) for name in ("numpy", "torch", "onnxruntime", "zarr")},
-        "runtime": {"machine": platform.machine(), "threads": threads, "batch_size": config.cache.batch_size},
         "layout": asdict(layout),
     }
 
@@ -110,6 +113,7 @@ def _run_units(
     views: Views,
     teacher: FaceModel,
     config: Config,
+    runtime: dict[str, Any],
     advance: Callable[[int], None],
 ) -> None:
     """Decoding runs ahead of the teacher, writing and hashing behind it."""
@@ -126,7 +130,7 @@ def _run_units(
                 if writing is not None:
                     writing.result()
                 shard = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-                writing = writer.submit(_write, path, layout, batch.unit, shard, skipped)
+                writing = writer.submit(_write, path, layout, batch.unit, shard, skipped, runtime)
                 parts, skipped = [], {}
         if writing is not None:
             writing.result()
@@ -149,8 +153,15 @@ def _rows(batch: Batch, teacher: FaceModel, source: FaceSource, layout: Layout) 
     return {**stored, "norm": norm, "pixels": batch.pixels, "picture": batch.picture}
 
 
-def _write(path: Path, layout: Layout, unit: Unit, shard: dict[str, np.ndarray], skipped: dict[int, str]) -> None:
+def _write(
+    path: Path,
+    layout: Layout,
+    unit: Unit,
+    shard: dict[str, np.ndarray],
+    skipped: dict[int, str],
+    runtime: dict[str, Any],
+) -> None:
     """The whole shard of every array, then the ledger."""
     for name in layout.unit_arrays(unit):
         store.write_part(path, layout, name, unit.view, unit.shard, shard[name])
-    ledger.record(path, layout, unit, skipped)
+    ledger.record(path, layout, unit, skipped, [runtime])

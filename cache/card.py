@@ -84,7 +84,7 @@ well, and so do the terms of the teacher's weights. A licence that is given as u
     python -m cache pull {url} --out caches/NAME
 
 verifies every file against the ledger. Students train from it (`cache.path = "caches/NAME"`) where the same faces are
-at hand: kind, counts and fingerprint, views and decoder are compared before the first step. Any Zarr v3 client reads
+at hand: counts and fingerprint, views and decoder are compared before the first step. Any Zarr v3 client reads
 it:
 
     cache = zarr.open_group("caches/NAME", mode="r")

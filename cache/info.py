@@ -6,6 +6,7 @@ import numpy as np
 
 from cache import ledger
 from cache.reader import TeacherCache
+from cache.runtimes import runtime_lines
 from cache.store import layout_of, read_manifest
 from common.plan import size_text
 
@@ -32,7 +33,8 @@ def describe_cache(path: Path) -> str:
     skipped = ledger.read_skipped(path)
     if skipped:
         lines["skipped"] = f"{len(skipped):,} pictures that do not decode, such as {next(iter(skipped.values()))}"
-    return "\n".join([str(path), *(f"  {name:<11}{text}" for name, text in lines.items())])
+    told = [f"  {name:<11}{text}" for name, text in lines.items()]
+    return "\n".join([str(path), *told, *(f"  {'computed':<11}{line}" for line in runtime_lines(path))])
 
 
 def _confidence(cache: TeacherCache) -> str:

@@ -3,29 +3,36 @@
 Zarr alone cannot tell a shard that was never written from one that holds fill values, nor notice a file that was
 replaced by another whole one. Nothing counts as written unless the ledger says so. While a cache is being built every
 unit has a small file of its own (ledger/view0-shard00003.json), so that ranks never share one; sealing gathers them
-into the attributes of the Zarr group `ledger`.
+into the attributes of the Zarr group `ledger`. With every unit stands what it was computed with, see `cache.runtimes`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cache.layout import Layout, Unit
 from cache.shards import naming_a_full_disk
-from cache.store import write_attributes
+from cache.store import layout_of, read_manifest, write_attributes
 from common.errors import CacheError
 from common.files import sha256_of, sync, write_json
 
 
-def record(path: Path, layout: Layout, unit: Unit, skipped: Mapping[int, str]) -> None:
-    """Write a unit down as finished; its shards must be in place. skipped: sample -> why its picture is left out."""
+def record(
+    path: Path, layout: Layout, unit: Unit, skipped: Mapping[int, str], runtimes: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a unit down as finished; its shards must be in place.
+
+    skipped: sample -> why its picture is left out. runtimes: what its rows were computed with, each once.
+    """
     files = layout.files_of(unit)
     for file in files:
         sync(path / file)
     finished = {
         "files": {file: entry(path / file) for file in files},
         "skipped": {str(sample): reason for sample, reason in skipped.items()},
+        "runtimes": list(runtimes),
+        "units": {unit.name: list(range(len(runtimes)))},
     }
     with naming_a_full_disk(path / "ledger"):
         write_json(path / "ledger" / f"{unit.name}.json", finished)
@@ -45,6 +52,15 @@ def read_skipped(path: Path) -> dict[int, str]:
     """Samples whose pictures were left out so far, ascending, and why."""
     found = {int(sample): reason for part in _parts(path) for sample, reason in part.get("skipped", {}).items()}
     return dict(sorted(found.items()))
+
+
+def read_runtimes(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """What the rows of every unit so far were computed with, by the unit's name."""
+    found = {}
+    for part in _parts(path):
+        for name, places in part.get("units", {}).items():
+            found[name] = [part["runtimes"][place] for place in places]
+    return found
 
 
 def _parts(path: Path) -> Iterator[dict[str, Any]]:
@@ -68,11 +84,33 @@ def gather(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mappin
     attributes = {
         "files": dict(sorted(entries.items())),
         "skipped": {str(sample): skipped[sample] for sample in sorted(skipped)},
+        **_runtimes_of(path, entries),
     }
     write_attributes(path / "ledger", attributes)
     for folder, pattern in ((path / "ledger", "view*.json"), (path / "ledger", ".*.tmp"), (path, ".*.tmp")):
         for file in folder.glob(pattern):
             file.unlink()
+
+
+def _runtimes_of(path: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Each runtime once, and for every unit whose files are among the entries the places of its own."""
+    layout = layout_of(read_manifest(path))
+    known = read_runtimes(path)
+    units = {
+        unit.name: [_text(runtime) for runtime in known[unit.name]]
+        for unit in layout.units()
+        if unit.name in known and all(name in entries for name in layout.files_of(unit))
+    }
+    distinct = sorted({text for texts in units.values() for text in texts})
+    place = {text: number for number, text in enumerate(distinct)}
+    return {
+        "runtimes": [json.loads(text) for text in distinct],
+        "units": {name: sorted(place[text] for text in texts) for name, texts in units.items()},
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,29 +1,32 @@
 """What stage one would do: `python -m cache build --check`."""
 
-import re
 from pathlib import Path
+from typing import Any
 
 from cache import ledger
 from cache.layout import Layout
-from cache.store import layout_of, read_manifest
+from cache.store import layout_of, read_manifest, refuse_teacher
+from cache.teachers import refuse_width
 from common.config import Config
 from common.errors import UserError
+from common.identity import known_of
 from common.plan import Plan, plan_faces, size_text
 from common.views import Views
+from common.weight_files import hub_name, kept_weights
 
 
 def plan_build(config: Config, root: Path) -> Plan:
     """Faces, teacher, bytes of cache, and what of the cache is there already."""
     plan = Plan(f"stage one of {config.name}: teacher cache in {config.cache_dir}")
     samples, identities = plan_faces(plan, config, root)
-    _plan_teacher(plan, config, root)
+    width = _plan_teacher(plan, config, root)
     views = Views.of(config.views)
     plan.add("views", f"{views.count}, policy {views.policy}")
     if samples and identities:
         layout = Layout(
             views=views.count,
             samples=samples,
-            dim=config.student.embedding_size,
+            dim=width or config.student.embedding_size,
             classes=identities,
             dtype=config.cache.dtype,
             shard_rows=config.cache.shard_rows,
@@ -35,18 +38,40 @@ def plan_build(config: Config, root: Path) -> Plan:
     return plan
 
 
-def _plan_teacher(plan: Plan, config: Config, root: Path) -> None:
-    if config.teacher is None:
+def _plan_teacher(plan: Plan, config: Config, root: Path) -> int | None:
+    """Add the teacher, and what is wrong with it; the width of its embeddings as far as this machine knows it."""
+    teacher = config.teacher
+    if teacher is None:
         plan.missing.append(f"{config.name} has no teacher: there is nothing to cache")
-        return
-    weights = config.teacher.weights
-    path = root / weights
-    if path.exists():
-        plan.add("teacher", f"{path}")
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", weights) and not path.suffix:
-        plan.add("teacher", f"{weights} from the HuggingFace Hub, downloaded at first use")
-    else:
-        plan.missing.append(f"{path}: no teacher weights there: set teacher, or the data root (DATA=)")
+        return None
+    recorded = _cached_teacher(config.cache_dir)
+    try:
+        known = known_of(teacher, root, recorded)
+        if recorded:
+            refuse_teacher(config.cache_dir, recorded, known)
+        if "weights_sha256" in known and kept_weights(teacher.weights, teacher.revision, root) is not None:
+            plan.add("teacher", f"{teacher.weights}, sha256 {known['weights_sha256'][:12]}")
+        elif hub_name(teacher.weights, root) is not None:
+            plan.add("teacher", f"{teacher.weights} from the HuggingFace Hub, downloaded at first use")
+        else:
+            plan.missing.append(
+                f"{root / teacher.weights}: no teacher weights there: set teacher, or the data root (DATA=)"
+            )
+        width = known.get("embedding_size")
+        if width is not None:
+            refuse_width(config, width)
+        return width
+    except UserError as error:
+        plan.missing.append(str(error))
+        return None
+
+
+def _cached_teacher(path: Path) -> dict[str, Any]:
+    """The manifest's account of the teacher; {} where no cache is, or none that can be read."""
+    try:
+        return read_manifest(path)["teacher"] if path.exists() else {}
+    except UserError:
+        return {}
 
 
 def _state(path: Path) -> str:

@@ -15,10 +15,10 @@ import numpy as np
 from cache.mapping import RowWindow
 from cache.sealed import broken_seals
 from cache.storage import from_stored
-from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
+from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference, refuse_teacher
 from common.config_stage_one import ModelConfig
 from common.errors import CacheError
-from common.files import sha256_of
+from common.identity import known_of
 
 
 class TeacherCache:
@@ -136,20 +136,13 @@ class TeacherCache:
         refuse_difference(self.path, self.manifest, wanted, BINDS_STUDENT)
 
     def require_teacher(self, teacher: ModelConfig, root: Path) -> None:
-        """Refuse when the config's teacher is not the one that was cached, as far as it can be told without loading it.
+        """Refuse when the config's teacher is not the one that was cached, as far as this machine can tell.
 
-        Where the weights are on this machine their digest is compared, else their name and revision.
+        See `common.identity.known_of`. Raises CacheError naming every field that differs, with both values, and
+        ModelError when the weights are on this machine and do not open as the config says.
         """
         have = self.manifest["teacher"]
-        file = root / teacher.weights
-        if file.is_file():
-            wanted = {"weights_sha256": sha256_of(file)}
-        else:
-            known = {"revision": teacher.revision, "weights_sha256": teacher.sha256}
-            wanted = {"name": Path(teacher.weights).name if file.suffix else teacher.weights}
-            wanted |= {key: value for key, value in known.items() if value is not None}
-        compared = {"teacher": {key: have.get(key) for key in wanted}}
-        refuse_difference(self.path, compared, {"teacher": wanted}, ("teacher",))
+        refuse_teacher(self.path, have, known_of(teacher, root, have))
 
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:

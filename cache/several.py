@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cache.reader import TeacherCache
-from cache.store import BINDS_STUDENT
+from cache.store import BINDS_STUDENT, bound
 from common.config import Config
 from common.config_stage_one import ModelConfig
 from common.errors import CacheError
@@ -148,8 +148,8 @@ def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:
 
 def _bound(cache: TeacherCache) -> dict[str, Any]:
     """What caches that teach together must have in common, by dotted name."""
-    bound = {name: cache.manifest[name] for name in BINDS_STUDENT}
-    return dict(_leaves({**bound, "width": cache.dim, "skipped": cache.skipped.tolist()}))
+    binding = bound({name: cache.manifest[name] for name in BINDS_STUDENT})
+    return dict(_leaves({**binding, "width": cache.dim, "skipped": cache.skipped.tolist()}))
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

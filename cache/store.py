@@ -20,13 +20,15 @@ from cache.layout import Layout
 from cache.shards import write_shard
 from common.errors import CacheError
 from common.files import write_json
+from common.identity import identity
 from common.sources import FaceSource
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "teacher_cache"
 
 # What must agree before a build goes on in a store, and what a student must agree with.
-BINDS_BUILD = ("format", "teacher", "faces", "views", "decoder", "libraries", "runtime", "layout", "confidence")
+# How the teacher and the faces are called and packed is told, not bound; see `bound`.
+BINDS_BUILD = ("format", "teacher", "faces", "views", "decoder", "layout", "confidence")
 BINDS_STUDENT = ("faces", "views", "decoder")
 
 
@@ -108,13 +110,25 @@ def write_attributes(group: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
-    """What binds a cache to its faces, for the manifest."""
+    """What binds a cache to its faces, for the manifest, and how they were packed."""
     return {
         "kind": source.kind,
         "samples": len(source),
         "identities": source.num_classes,
         "fingerprint": source.fingerprint(),
+        "numbers": source.numbering(),
     }
+
+
+def bound(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest, or a part of one, without what does not make it another cache: where the teacher's weights came from
+    and how the faces were packed."""
+    kept = dict(manifest)
+    if "teacher" in kept:
+        kept["teacher"] = identity(kept["teacher"])
+    if "faces" in kept:
+        kept["faces"] = {name: value for name, value in kept["faces"].items() if name != "kind"}
+    return kept
 
 
 def layout_of(manifest: Mapping[str, Any]) -> Layout:
@@ -128,10 +142,19 @@ def open_arrays(path: Path) -> dict[str, Any]:
 
 
 def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:
-    """Raise CacheError naming every field in which a cache is not what is wanted, with both values."""
-    found = [
-        difference for field in fields for difference in _differences(field, manifest.get(field), wanted.get(field))
-    ]
+    """Raise CacheError naming every bound field in which a cache is not what is wanted, with both values."""
+    have, wanted = bound(manifest), bound(wanted)
+    refuse_values(path, {field: have.get(field) for field in fields}, {field: wanted.get(field) for field in fields})
+
+
+def refuse_teacher(path: Path, recorded: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise CacheError naming every field in which what is known of a teacher is not what the manifest records."""
+    refuse_values(path, {"teacher": {field: recorded.get(field) for field in known}}, {"teacher": known})
+
+
+def refuse_values(path: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise CacheError naming every value in which a cache is not what is wanted, with both."""
+    found = [difference for field in wanted for difference in _differences(field, have.get(field), wanted[field])]
     if not found:
         return
     said = "; ".join(f"{name} is {have!r} in the cache and {want!r} now" for name, have, want in found)

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,12 +100,30 @@ def _selection(source: FaceSource, rows: np.ndarray) -> SubsetSource:
 
 def _copy_rows(cache: TeacherCache, rows: np.ndarray, path: Path, layout: Layout) -> None:
     reasons = ledger.read_skipped(cache.path)
+    origin = _RuntimesOfRows(cache)
     for unit in layout.units():
         part = rows[unit.start : unit.stop]
         for name in layout.unit_arrays(unit):
             values = cache.stored(name, part, unit.view)
             store.write_part(path, layout, name, unit.view, unit.shard, values)
-        ledger.record(path, layout, unit, dict(_skipped(reasons, part, unit)))
+        ledger.record(path, layout, unit, dict(_skipped(reasons, part, unit)), origin.of(part, unit.view))
+
+
+class _RuntimesOfRows:
+    """What rows of a cache were computed with."""
+
+    def __init__(self, cache: TeacherCache) -> None:
+        layout = store.layout_of(cache.manifest)
+        known = ledger.read_runtimes(cache.path)
+        self._shard_rows = layout.shard_rows
+        self._by_unit = {(unit.view, unit.shard): known.get(unit.name, []) for unit in layout.units()}
+
+    def of(self, rows: np.ndarray, view: int) -> list[dict[str, Any]]:
+        """Runtimes of int (n,) rows in a view, each once."""
+        found: list[dict[str, Any]] = []
+        for shard in np.unique(rows // self._shard_rows).tolist():
+            found += [runtime for runtime in self._by_unit[view, shard] if runtime not in found]
+        return found
 
 
 def _skipped(reasons: dict[int, str], part: np.ndarray, unit: Unit) -> Iterator[tuple[int, str]]:

@@ -17,6 +17,7 @@ def open_teacher(config: Config, root: Path, source: FaceSource, device: str, th
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher: there is nothing to cache")
     teacher = open_model(config.teacher, root, device, threads)
+    refuse_width(config, teacher.dim)
     if config.cache.check_teacher and not config.cache_dir.exists():
         try:
             refuse_evidently_wrong(check_teacher(teacher, *labelled_sample(source)))
@@ -25,9 +26,22 @@ def open_teacher(config: Config, root: Path, source: FaceSource, device: str, th
     return teacher
 
 
+def refuse_width(config: Config, width: int) -> None:
+    """Raises ConfigError when the student that learns from this cache could not, before the teacher has run at all."""
+    if config.head.reads_teacher and config.student.embedding_size != width:
+        raise ConfigError(
+            f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings are {width} "
+            f"wide: the student lives in its teacher's space, so set it to {width}"
+        )
+
+
 def describe_teacher(teacher: FaceModel, report: TeacherReport | None) -> str:
     """What will be used, as people read it: the model's contract, and how well it separates the training faces."""
-    lines = [f"  {name:<16}{value}" for name, value in teacher.describe().items() if value is not None]
+    lines = [
+        f"  {name:<16}{value}"
+        for name, value in {**teacher.describe(), "runtime": teacher.runtime}.items()
+        if value is not None
+    ]
     if report is None:
         return "\n".join(["teacher", *lines, "  no faces to check it on"])
     lines.append(

@@ -16,7 +16,7 @@ from cache import ledger
 from cache.layout import Layout
 from cache.reader import TeacherCache
 from cache.sealed import broken_seals
-from cache.store import describe_faces, layout_of, open_arrays, read_manifest
+from cache.store import bound, describe_faces, layout_of, open_arrays, read_manifest
 from common.errors import DataError
 from common.models import FaceModel
 from common.philox import words
@@ -107,9 +107,11 @@ def wrong_arrays(path: Path, layout: Layout) -> Iterator[str]:
 
 def check_faces(cache: TeacherCache, source: FaceSource) -> list[str]:
     """One line for everything in which the faces are not those of the build: number, labels, fingerprint."""
-    have, now = cache.manifest["faces"], describe_faces(source)
+    have, now = (bound({"faces": faces})["faces"] for faces in (cache.manifest["faces"], describe_faces(source)))
     faults = [
-        f"data changed: faces.{name} was {have[name]!r}, is {now[name]!r}" for name in now if have[name] != now[name]
+        f"data changed: faces.{name} was {have.get(name)!r}, is {now[name]!r}"
+        for name in now
+        if have.get(name) != now[name]
     ]
     if len(cache) == len(source):
         other = np.flatnonzero(cache.labels != source.labels)

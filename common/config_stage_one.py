@@ -103,6 +103,8 @@ class CacheConfig(Section):
     """Where the teacher cache lies, how it is cut, and what a sample's teacher confidence is.
 
     confidence: cosine with the class centre, or with the centre of the class without the sample itself.
+    same_runtime: refuse to go on in a cache of other threads, library versions, device or batch size. These may change
+    the last bits of embeddings, not what a cache is.
     also: caches of further teachers to learn from; combine: all of them in every step, or one an epoch.
     """
 
@@ -117,6 +119,7 @@ class CacheConfig(Section):
     batch_size: Positive = 64
     workers: Annotated[int, Field(ge=0)] = 1
     check_teacher: bool = True
+    same_runtime: bool = False
 
     @model_validator(mode="after")
     def _chunks_fill_shards(self) -> Self:

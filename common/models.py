@@ -16,26 +16,17 @@ import onnxruntime
 import torch
 
 from common.config_stage_one import ModelConfig
+from common.contracts import onnx_contract, torch_contract
 from common.errors import ModelError
+from common.identity import describe
 from common.key_layouts import adapt
 from common.onnx_model import OnnxNetwork
-from common.presets import RAW_RGB, UNIT_RGB, Preset, by_repository, by_sha256, first_known
+from common.presets import Preset
 from common.tensor_files import read_tensors
 from common.torch_model import TorchNetwork
-from common.weight_files import WeightFile, find_weights
-from common.weights import build_filled, contract_of
-
-IDENTITY = (
-    "weights_sha256",
-    "architecture",
-    "embedding_size",
-    "size",
-    "channel_order",
-    "mean",
-    "std",
-    "precision",
-)
-"""Fields of `FaceModel.describe` in which another teacher differs."""
+from common.weight_digest import digest_of
+from common.weight_files import WeightFile, find_weights, require_digest
+from common.weights import build_filled
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -48,7 +39,7 @@ class FaceModel:
         contract: input contract with every field set.
         network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32.
         precision: arithmetic of the network.
-        runtime: what may change between machines without making it another model.
+        runtime: what may change between machines without making it another model, as an attribute too.
     """
 
     def __init__(
@@ -64,31 +55,27 @@ class FaceModel:
         assert contract.embedding_size is not None
         self.size = contract.size
         self.dim = contract.embedding_size
+        self.runtime = runtime
         self._weights, self._contract, self._network = weights, contract, network
-        self._precision, self._runtime = precision, runtime
+        self._precision = precision
+        self.require_unchanged()
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able account of the model, for the manifest.
+        """JSON-able account of the model, for the manifest; see `common.identity`."""
+        return describe(self._weights, self._contract, self._precision)
 
-        Models that agree in the fields of `IDENTITY` give the same embeddings up to the rounding of another `runtime`;
-        the other fields tell where the weights came from.
+    def require_unchanged(self) -> None:
+        """Hash the weights again. Raises ModelError when the files are no longer those the model was named by.
+
+        Said once when the network is loaded, so that the digest is that of the bytes it was loaded from, and by
+        whoever is about to put that digest under a result.
         """
-        contract = self._contract
-        return {
-            "name": self._weights.name,
-            "repo": self._weights.repo,
-            "revision": self._weights.revision,
-            "file": self._weights.file,
-            "weights_sha256": self._weights.sha256,
-            "architecture": contract.architecture,
-            "embedding_size": self.dim,
-            "size": list(self.size),
-            "channel_order": contract.channel_order,
-            "mean": contract.mean,
-            "std": contract.std,
-            "precision": self._precision,
-            "runtime": self._runtime,
-        }
+        now = digest_of(self._weights.path)
+        if now != self._weights.sha256:
+            raise ModelError(
+                f"{self._weights.path}: the weights changed while they were in use: sha256 was {self._weights.sha256}, "
+                f"is {now}; put the first ones back and run again"
+            )
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Embeddings of a batch of faces.
@@ -133,10 +120,7 @@ def open_model(config: ModelConfig, root: Path, device: str = "cpu", threads: in
         ModelError: the weights cannot be had, are not what the config says, or their contract is not known.
     """
     weights = find_weights(config.weights, config.revision, root)
-    if config.sha256 is not None and config.sha256.lower() != weights.sha256:
-        raise ModelError(
-            f"{weights.path}: sha256 is {weights.sha256}, the config says {config.sha256}; these are other weights"
-        )
+    require_digest(weights, config.sha256)
     if weights.path.suffix == ".onnx":
         return _open_onnx(config, weights, device, threads)
     return _open_torch(config, weights, device, threads)
@@ -159,17 +143,10 @@ def fit(faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([cv2.resize(face, (width, height), interpolation=method) for face in faces])
 
 
-def _stated(config: ModelConfig) -> Preset:
-    return Preset(
-        config.architecture, config.embedding_size, config.size, config.channel_order, config.mean, config.std
-    )
-
-
 def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
     file = read_tensors(weights.path)
     adapted = adapt(file.tensors)
-    repository = by_repository(weights.repo) if weights.repo else Preset()
-    contract = contract_of(_stated(config), file, adapted, weights.path, weights.sha256, repository)
+    contract = torch_contract(config, weights, file, adapted)
     module = build_filled(contract, adapted, weights.path)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -181,7 +158,6 @@ def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: 
     runtime = {
         "library": f"torch {torch.__version__}",
         "device": torch.device(device).type,
-        "threads": torch.get_num_threads(),
         "channels_last": config.channels_last,
         "compile": config.compile,
     }
@@ -189,19 +165,8 @@ def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: 
 
 
 def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
-    for option, unset in (("precision", "float32"), ("channels_last", False), ("compile", False)):
-        if getattr(config, option) != unset:
-            raise ModelError(f"{weights.name}: {option} has no effect on an ONNX file; leave it out")
     network = OnnxNetwork(weights.path, device, threads)
-    contract = first_known(
-        _stated(config),
-        by_sha256(weights.sha256),
-        Preset("onnx", network.dim, network.size or (112, 112)),
-        RAW_RGB if network.signature.scales else UNIT_RGB,
-    )
-    for field, value in (("embedding_size", network.dim), ("size", network.size)):
-        if value is not None and getattr(contract, field) != value:
-            raise ModelError(f"{weights.name}: {field} is {value} in the file, not {getattr(contract, field)}")
+    contract = onnx_contract(config, weights, network.signature, network.dim)
     mean, std = contract.mean, contract.std
 
     def run(faces: np.ndarray) -> np.ndarray:
@@ -211,7 +176,6 @@ def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: i
     runtime = {
         "library": f"onnxruntime {onnxruntime.__version__}",
         "provider": network.provider[0],
-        "threads": threads,
         "fixed_batch": network.fixed_batch,
     }
     return FaceModel(weights, contract, run, "float32", runtime)

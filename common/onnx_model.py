@@ -6,6 +6,7 @@ before it is used, because one image a call wastes the machine (SFace: 42 agains
 """
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 class Signature:
     """What a graph takes and gives: names, layout of the faces, their (height, width) and number if fixed.
 
+    `dim` is the width of the embeddings where the graph states it.
     `scales` tells that the graph begins by subtracting or scaling, so it wants raw pixels 0 to 255.
     """
 
@@ -36,6 +38,7 @@ class Signature:
     batch: int | None
     dtype: type
     scales: bool
+    dim: int | None
 
 
 class OnnxNetwork:
@@ -138,7 +141,7 @@ def read_signature(model: onnx.ModelProto, path: Path) -> Signature:
     fixed = (height, width) if height is not None and width is not None else None
     scales = any(node.op_type in ("Sub", "Mul", "Div") for node in model.graph.node if inputs[0].name in node.input)
     dtype = _FLOATS[tensor.elem_type]
-    return Signature(inputs[0].name, outputs[0].name, layout, fixed, shape[0], dtype, scales)
+    return Signature(inputs[0].name, outputs[0].name, layout, fixed, shape[0], dtype, scales, _width(outputs[0]))
 
 
 def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -177,6 +180,12 @@ def _free_reshape(target: onnx.TensorProto) -> None:
     if shape.size > 1 and shape[0] == 1:
         shape[0] = 0
         target.CopyFrom(onnx.numpy_helper.from_array(shape, target.name))
+
+
+def _width(output: onnx.ValueInfoProto) -> int | None:
+    """Numbers of one face in an output (B,...), None where a dimension is free."""
+    known = [dim for dim in _shape(output)[1:] if dim is not None]
+    return math.prod(known) if known and len(known) == len(_shape(output)) - 1 else None
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | None]:

@@ -95,6 +95,10 @@ class FaceSource(ABC):
             digest.update(len(jpeg).to_bytes(8, "little") + jpeg)
         return digest.hexdigest()
 
+    def numbering(self) -> str | None:
+        """None where samples have the numbers 0..N-1 for their views; else SHA-256, in hex, of their numbers, int64."""
+        return None
+
     def _jpeg_or_nothing(self, sample: int) -> bytes:
         """Nothing for a record without a picture; a file that cannot be read is an error still."""
         try:

@@ -4,6 +4,7 @@ A view depends on the number a sample has in the whole set, so that number is ke
 is a small file in the cache that was cut out, written by `python -m cache subset`.
 """
 
+import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +60,9 @@ class SubsetSource(FaceSource):
 
     def number(self, sample: int) -> int:
         return self.whole.number(int(self.samples[sample]))
+
+    def numbering(self) -> str:
+        return hashlib.sha256(self.samples.astype("<i8").tobytes()).hexdigest()
 
     def jpeg(self, sample: int) -> bytes:
         return self.whole.jpeg(int(self.samples[sample]))

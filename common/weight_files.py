@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import ModelError
-from common.files import sha256_of
-from common.hub import WEIGHTS, fetch_weights
+from common.hub import WEIGHTS, HubFile, fetch_weights, kept
+from common.hub_transfer import COMMIT
+from common.weight_digest import digest_of
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")
 
@@ -19,7 +20,8 @@ _COLOR_SPACE = re.compile(r"^\s*color_space:\s*['\"]?(RGB|BGR)\b", re.MULTILINE 
 class WeightFile:
     """A file of weights and where it came from.
 
-    `name` is the repository, or the file's name: a machine's paths stay out of manifests.
+    `name` is the repository, or see `local_name`; `file` is the path in the repository, or the file's own name: a
+    machine's paths stay out of manifests.
     """
 
     path: Path
@@ -45,17 +47,51 @@ def find_weights(weights: str, revision: str | None, root: Path) -> WeightFile:
     """
     on_hub = hub_name(weights, root)
     if on_hub is None:
-        return _local(root / Path(weights).expanduser(), revision)
+        return _local(weights, root / Path(weights).expanduser(), revision)
     repo, file = on_hub
     if file is not None and Path(file).suffix not in SUFFIXES:
         raise ModelError(f"{weights}: weights are {', '.join(SUFFIXES)} files")
-    found = fetch_weights(repo, revision, file)
-    digest = sha256_of(found.path)
-    if found.sha256 not in (None, digest):
+    return _of_hub(fetch_weights(repo, revision, file))
+
+
+def kept_weights(weights: str, revision: str | None, root: Path, commit: str | None = None) -> WeightFile | None:
+    """`find_weights` of what is on this machine already; no network is asked, and None says that it is not here.
+
+    commit: taken for a branch or tag that is not on this machine, such as a manifest's record of it.
+
+    Raises:
+        ModelError: the weights are here and not what they should be.
+    """
+    on_hub = hub_name(weights, root)
+    if on_hub is None:
+        path = root / Path(weights).expanduser()
+        return _local(weights, path, revision) if path.exists() else None
+    repo, file = on_hub
+    found = kept(repo, revision, file)
+    if found is None and commit is not None and not (revision and COMMIT.fullmatch(revision)):
+        found = kept(repo, commit, file)
+    return _of_hub(found) if found is not None else None
+
+
+def require_digest(weights: WeightFile, sha256: str | None) -> None:
+    """Raises ModelError when a config states another digest than these weights have."""
+    if sha256 is not None and sha256.lower() != weights.sha256:
         raise ModelError(
-            f"{repo}: {found.path.resolve()} has sha256 {digest}, the Hub says {found.sha256}; delete it and run again"
+            f"{weights.path}: sha256 is {weights.sha256}, the config says {sha256}; these are other weights"
         )
-    return WeightFile(found.path, digest, repo, found.file, repo, found.revision)
+
+
+def local_name(weights: str) -> str | None:
+    """What people call weights in a file or folder of this machine, from the spelling alone; None for "." and the like.
+
+    A folder's name, also where the file in it is spelled out: files of that layout are all called model.pt.
+    """
+    parts = Path(weights).parts
+    for file in sorted(WEIGHTS, key=len, reverse=True):
+        inner = Path(file).parts
+        if parts[-len(inner) :] == inner and len(parts) > len(inner):
+            return Path(*parts[: -len(inner)]).name or Path(weights).name
+    return Path(weights).name or None
 
 
 def hub_name(weights: str, root: Path) -> tuple[str, str | None] | None:
@@ -81,7 +117,11 @@ def color_space_beside(path: Path) -> Literal["rgb", "bgr"] | None:
     return None
 
 
-def _local(path: Path, revision: str | None) -> WeightFile:
+def _of_hub(found: HubFile) -> WeightFile:
+    return WeightFile(found.path, digest_of(found.path), found.repo, found.file, found.repo, found.revision)
+
+
+def _local(weights: str, path: Path, revision: str | None) -> WeightFile:
     if revision is not None:
         raise ModelError(f"{path}: `revision` only means something for a Hub repository; leave it out")
     if path.is_dir():
@@ -90,7 +130,7 @@ def _local(path: Path, revision: str | None) -> WeightFile:
         raise ModelError(f"{path}: there are no weights")
     if path.suffix not in SUFFIXES:
         raise ModelError(f"{path}: weights are {', '.join(SUFFIXES)} files")
-    return WeightFile(path, sha256_of(path), path.name, path.name)
+    return WeightFile(path, digest_of(path), local_name(weights) or path.name, path.name)
 
 
 def _in_folder(folder: Path) -> Path:

@@ -1,10 +1,13 @@
 """From experiment files to what is evaluated: their students, their teachers, their sets."""
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.config import Config, MeasureConfig
 from common.errors import ConfigError, ModelError
+from common.identity import IDENTITY, identity
 from common.models import FaceModel, open_model
 from common.plan import Plan
 from evaluate.sets import DEFAULT
@@ -25,12 +28,34 @@ def open_models(
         if not student_path(config).exists():
             raise ModelError(f"{student_path(config)}: no student there: train it with `make distill` first")
         models[config.name] = open_weights(str(student_path(config)), root, device, threads, how)
+    teachers: dict[str, FaceModel] = {}
     for config in configs:
         if config.teacher is not None and config.evaluate.teacher:
-            name = f"{Path(config.teacher.weights).stem} (teacher)"
-            if name not in models:
-                models[name] = open_model(config.teacher, root, device, threads)
+            spelled = config.teacher.model_dump_json()
+            if spelled not in teachers:
+                teachers[spelled] = open_model(config.teacher, root, device, threads)
+    for name, teacher in distinct_names(list(teachers.values())).items():
+        models[f"{name} (teacher)"] = teacher
     return models
+
+
+def distinct_names(models: Sequence[FaceModel]) -> dict[str, FaceModel]:
+    """Each model once, by the name of its file, folder or repository; those of one name also by what tells them apart.
+
+    Models of equal identity are one, however they are spelled.
+    """
+    once = {json.dumps(identity(model.describe())): model for model in reversed(models)}
+    named: dict[str, list[FaceModel]] = {}
+    for model in reversed(once.values()):
+        named.setdefault(re.sub(r"\.(onnx|safetensors|pth?|ckpt)$", "", model.describe()["name"]), []).append(model)
+    found = {}
+    for name, alike in named.items():
+        accounts = [identity(model.describe()) for model in alike]
+        differ = [field for field in IDENTITY if any(a[field] != accounts[0][field] for a in accounts)]
+        for model, account in zip(alike, accounts, strict=True):
+            told = ", ".join(str(account[f])[:8] if f == "weights_sha256" else f"{f} {account[f]}" for f in differ)
+            found[f"{name} {told}".rstrip()] = model
+    return found
 
 
 def verification_sets(configs: Sequence[Config], root: Path) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """A world small enough for tests: a few people in the true format, a teacher that is one matrix, a config."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ class TinyTeacher:
     """Block means of the pixels through one fixed matrix; counts its calls and can be told to fail."""
 
     dim, size = DIM, (112, 112)
+    runtime: ClassVar[dict[str, Any]] = {"library": "numpy", "device": "cpu"}
 
     def __init__(self, seed: int = 0, fail_after: int | None = None) -> None:
         self.seed, self.left, self.calls = seed, fail_after, 0
@@ -54,6 +55,9 @@ class TinyTeacher:
 
     def embed_swapped(self, faces: np.ndarray) -> np.ndarray:
         return self.embed(faces[..., ::-1])
+
+    def require_unchanged(self) -> None:
+        """Its weights are in no file."""
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ from common.backbones.ir import IR
 from common.backbones.iresnet import IResNet
 from common.backbones.mbf import MBF
 from common.backbones.mobilefacenet import mobilefacenet, mobilefacenet_gnap
-from common.backbones.sphere import Sphere20
+from common.backbones.sphere import Sphere
 from common.errors import ModelError
 
 
@@ -38,7 +38,7 @@ REGISTRY: dict[str, Entry] = {
     **{f"ir_{depth}": Entry(partial(IR, depth)) for depth in (18, 34, 50, 101)},
     **{f"iresnet{depth}": Entry(partial(IResNet, depth)) for depth in (18, 34, 50, 100)},
     **{f"iresnet{depth}_se": Entry(partial(IResNet, depth, se=True)) for depth in (18, 34, 50, 100)},
-    "sphere20": Entry(Sphere20, size=(112, 96)),
+    **{f"sphere{depth}": Entry(partial(Sphere, depth), size=(112, 96)) for depth in (20, 64)},
 }
 _WIDTH = re.compile(r"(?P<base>.+)_(?P<width>\d+\.\d+)")
 

@@ -13,7 +13,7 @@ EMBEDDING_KEYS = {
     "output_layer.linear.weight": ["mobilefacenet"],
     "output_layer.bn2.running_mean": ["mobilefacenet_gnap"],
     "features.layers.2.weight": ["mbf"],
-    "fc.weight": ["sphere20"],
+    "fc.weight": ["sphere20", "sphere64"],
 }
 """A key whose first dimension is the embedding size, and the backbones that have it."""
 

@@ -1,14 +1,15 @@
-"""sphere20: the 20-layer residual network of SphereFace (Liu et al. 2017, table 2) as the PyTorch CosFace trains it.
+"""sphere20, sphere64: residual networks of SphereFace (Liu et al. 2017, table 2) as the PyTorch CosFace has them.
 
-Keys are those of CosFace_pytorch (`layer1.0.weight`, `layer3.4.prelu2.weight`, `fc.weight`). Input is 112 high and
-96 wide. No batch norm; only the four convolutions of stride 2 have a bias.
+Its sphere64 has 7 units in the second stage, where the paper's table has 8. Keys are those of CosFace_pytorch
+(`layer1.0.weight`, `layer3.4.prelu2.weight`, `fc.weight`). Input is 112 high and 96 wide. No batch norm; only the four
+convolutions of stride 2 have a bias.
 """
 
 from torch import Tensor, nn
 
 from common.backbones.prelu import PReLU
 
-UNITS = (1, 2, 4, 1)
+UNITS = {20: (1, 2, 4, 1), 64: (3, 7, 16, 3)}
 
 
 class Unit(nn.Module):
@@ -25,7 +26,7 @@ class Unit(nn.Module):
         return x + self.prelu2(self.conv2(self.prelu1(self.conv1(x))))
 
 
-class Sphere20(nn.Module):
+class Sphere(nn.Module):
     """(B,3,112,96) in [-1,1] -> (B,D), not normalised."""
 
     layer1: nn.Module
@@ -33,10 +34,10 @@ class Sphere20(nn.Module):
     layer3: nn.Module
     layer4: nn.Module
 
-    def __init__(self, embedding_size: int):
+    def __init__(self, depth: int, embedding_size: int):
         super().__init__()
         inputs = 3
-        for stage, (outputs, count) in enumerate(zip((64, 128, 256, 512), UNITS, strict=True), start=1):
+        for stage, (outputs, count) in enumerate(zip((64, 128, 256, 512), UNITS[depth], strict=True), start=1):
             halve = [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), PReLU(outputs)]
             self.add_module(f"layer{stage}", nn.Sequential(*halve, *(Unit(outputs) for _ in range(count))))
             inputs = outputs

@@ -104,10 +104,9 @@ def other_faces(world):
     [
         (lambda w: build_here(TinyTeacher(seed=1)), "teacher.weights_sha256 is '0+' in the cache and '0+1' now"),
         (lambda w: build_here(views={"policy": "none"}), "views.policy is 'flip' in the cache and 'none' now"),
-        (lambda w: build_here(cache={"batch_size": 4}), "runtime.batch_size is 3 in the cache and 4 now"),
         (lambda w: (other_faces(w), build_here()), r"faces.samples is 35 in the cache and 42 now"),
     ],
-    ids=["teacher", "views", "batch", "faces"],
+    ids=["teacher", "views", "faces"],
 )
 def test_a_cache_of_something_else_is_refused_with_both_values(world, what, match):
     build_here()

@@ -1,5 +1,6 @@
 """The examples in docs/cache-format.md read a cache with zarr alone, and with the standard library alone."""
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -71,6 +72,9 @@ def test_every_array_and_manifest_field_is_on_the_page(world):
         assert f"| `{name}` |" in PAGE
     for name in cache.manifest:
         assert f"| `{name}` |" in PAGE
+    ledger = json.loads((cache.path / "ledger" / "zarr.json").read_text())["attributes"]
+    for name in (*ledger, *ledger["runtimes"][0], *cache.manifest["faces"], *cache.manifest["teacher"]):
+        assert f"`{name}`" in PAGE, name
     for table in ("layout", "sealed"):
         for name in cache.manifest[table]:
             assert f"`{name}`" in PAGE, name

@@ -95,7 +95,7 @@ def write_random_store(path: Path, layout: Layout) -> None:
             values[name] = random.integers(0, 1000, count)
         for name in layout.unit_arrays(unit):
             write_part(path, layout, name, unit.view, unit.shard, values[name])
-        ledger.record(path, layout, unit, {})
+        ledger.record(path, layout, unit, {}, [])
     seal(path)
 
 

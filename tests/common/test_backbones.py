@@ -130,3 +130,34 @@ def test_a_state_dict_tells_its_backbone_and_embedding_size(name):
 def test_impossible_backbones_are_named(name, embedding_size, says):
     with pytest.raises(ModelError, match=says):
         build_backbone(name, embedding_size)
+
+
+def test_sphere64_is_the_plain_construction_of_its_layers():
+    """No golden numbers exist: layers are applied one by one, by name, from the counts of the public CosFace."""
+    state = fill(build_backbone("sphere64", 32)).state_dict()
+    images = torch.from_numpy(np.random.default_rng(5).standard_normal((2, 3, 112, 96)).astype(np.float32))
+    seen = set()
+
+    def weights(key: str) -> torch.Tensor:
+        seen.add(key)
+        return state[key]
+
+    def bend(x: torch.Tensor, key: str) -> torch.Tensor:
+        return x.clamp(min=0) + weights(key)[:, None, None] * x.clamp(max=0)
+
+    x = images
+    for stage, units in ((1, 3), (2, 7), (3, 16), (4, 3)):
+        first = f"layer{stage}."
+        x = torch.nn.functional.conv2d(x, weights(f"{first}0.weight"), weights(f"{first}0.bias"), 2, 1)
+        x = bend(x, f"{first}1.weight")
+        for unit in range(2, units + 2):
+            y = x
+            for half in (1, 2):
+                kernel = weights(f"{first}{unit}.conv{half}.weight")
+                y = bend(torch.nn.functional.conv2d(y, kernel, None, 1, 1), f"{first}{unit}.prelu{half}.weight")
+            x = x + y
+    want = x.reshape(2, -1) @ weights("fc.weight").T + weights("fc.bias")
+    assert seen == set(state)
+    with torch.inference_mode():
+        got = fill(build_backbone("sphere64", 32))(images)
+    assert (got - want).abs().max() <= 1e-5 * want.norm(dim=1).min()

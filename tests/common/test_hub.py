@@ -24,7 +24,6 @@ from tests.common.golden_backbones import fill
 from tests.common.hub_server import COMMIT, FakeHub, serving
 
 REPO = "minchul/cvlface_adaface_ir18_webface4m"
-RESOLVE = "/{repo_id}/resolve/{revision}/{filename}"
 
 
 def pickled(module: nn.Module, prefix: str) -> bytes:
@@ -35,17 +34,6 @@ def pickled(module: nn.Module, prefix: str) -> bytes:
 
 def safetensors(module: nn.Module, prefix: str) -> bytes:
     return save({prefix + key: value for key, value in module.state_dict().items()}, {"format": "pt"})
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with serving() as server:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + RESOLVE)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "kept"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        yield server
 
 
 def test_the_first_weights_there_are_taken_and_nothing_but_them_and_the_description(hub: FakeHub):

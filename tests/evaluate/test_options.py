@@ -27,7 +27,9 @@ def opened(monkeypatch):
 
     def open_model(config, root, device, threads):
         configs.append(config)
-        return Linear(dim=6)
+        model = Linear(dim=6)
+        model.describe = lambda: {"name": Path(config.weights).name}
+        return model
 
     monkeypatch.setattr(sources, "open_model", open_model)
     monkeypatch.setattr(experiment, "open_model", open_model)
