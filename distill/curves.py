@@ -4,8 +4,9 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 from torch.utils.tensorboard import SummaryWriter
@@ -51,9 +52,14 @@ class Curves:
         with self._writing():
             os.fsync(self._file.fileno())
 
-    def close(self) -> None:
-        self.sync()
-        with self._writing():
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """All lines are on the disk when the run ended well."""
+        with suppress(OSError) if kind else self._writing():
+            if kind is None:
+                os.fsync(self._file.fileno())
             self._file.close()
             self._board.close()
 

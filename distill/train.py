@@ -7,6 +7,7 @@ Faces, views and cached f_t flow from the workers through the student into the h
 after its last checkpoint and ends in the same weights (docs/training.md).
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -41,12 +42,11 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         evaluation = Evaluation(config, root) if config.train.evaluate_every else None
         progress = resume(config, run.trainer, len(run.order), len(run.order.samples))
         _announce(config, run, device, threads, progress)
-        curves = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else None
-        with worker_deaths_told():
+        written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
+        with worker_deaths_told(), written as curves:
             while progress.step < config.train.epochs * len(run.order):
                 _epoch(config, run, progress, curves, evaluation)
-        if curves is not None:
-            curves.close()
+        if rank() == 0:
             with written_or_told(config.run_dir / STUDENT):
                 export(config, run.trainer, STUDENT, progress.step)
                 write_summary(config, progress)
