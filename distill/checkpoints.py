@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from common.errors import DataError, UserError
 from common.files import replacing, sync
@@ -90,10 +91,10 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def written_or_told(path: Path) -> Iterator[None]:
-    """Errors of writing a state become one line; torch's writer reports a full disk as a RuntimeError."""
+    """Errors of writing a state or a student become one line; torch's writer reports a full disk as a RuntimeError."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         if is_worker_death(error):
             raise
         raise UserError(

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
 from distill.batches import Batch, EpochOrder, FaceBatches
-from distill.worker_deaths import broken_channels_told
+from distill.worker_deaths import ends_told, prepare_worker
 
 
 def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
@@ -21,6 +21,7 @@ def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool)
         persistent_workers=workers > 0,
         pin_memory=pin,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=prepare_worker,
     )
 
 
@@ -29,7 +30,7 @@ def batches_of(loader: DataLoader) -> Iterator[Batch]:
     batches = iter(loader)
     workers = set(multiprocessing.active_children())
     while True:
-        with broken_channels_told(workers):
+        with ends_told(workers):
             batch = next(batches, None)
         if batch is None:
             return

@@ -1,6 +1,8 @@
 """A loader worker that is gone, in words: torch and multiprocessing report it in several ways, and nowhere else so."""
 
 import multiprocessing
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from common.errors import UserError
 
 # What the channel from a worker raises when its other end is gone.
 _BROKEN_CHANNEL = (EOFError, ConnectionError, FileNotFoundError)
-_NOTICED_WITHIN = 2.0  # seconds until the system reports the end of a process whose channel broke
+NOTICED_WITHIN = 2.0  # seconds until the system reports the end of a process whose channel broke
 
 
 def is_worker_death(error: BaseException) -> bool:
@@ -29,12 +31,17 @@ def worker_deaths_told() -> Iterator[None]:
 
 
 @contextmanager
-def broken_channels_told(workers: set[multiprocessing.process.BaseProcess]) -> Iterator[None]:
-    """What a dead worker leaves of its channel becomes the same UserError; click would call an EOFError an abort."""
+def ends_told(workers: set[multiprocessing.process.BaseProcess]) -> Iterator[None]:
+    """While a batch is waited for: a worker's end becomes the same UserError, with what ended it.
+
+    torch may have noticed only that it is gone, and of a broken channel click would make an abort.
+    """
     try:
         yield
-    except _BROKEN_CHANNEL as error:
-        until = time.monotonic() + _NOTICED_WITHIN
+    except (RuntimeError, *_BROKEN_CHANNEL) as error:
+        if isinstance(error, RuntimeError) and not is_worker_death(error):
+            raise
+        until = time.monotonic() + NOTICED_WITHIN
         while not (ended := [worker for worker in workers if worker.exitcode]) and time.monotonic() < until:
             time.sleep(0.02)
         if not ended:
@@ -43,8 +50,16 @@ def broken_channels_told(workers: set[multiprocessing.process.BaseProcess]) -> I
         raise _told(f"DataLoader worker (pid {first.pid}) ended with {_exit_text(first.exitcode or 0)}") from error
 
 
+def prepare_worker(number: int) -> None:
+    """In a worker: a bus error ends it without torch's guess at the cause, and that the main process is gone is no
+    news."""
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)
+    report = sys.excepthook
+    sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError) else report(kind, *rest)
+
+
 def _exit_text(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+    return f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit status {code}"
 
 
 def _told(reason: str) -> UserError:
@@ -52,7 +67,7 @@ def _told(reason: str) -> UserError:
     cause = (
         "a file it had mapped got shorter (train.rec, or a shard of the cache: compare them with their copies), or "
         "shared memory (/dev/shm) is full"
-        if "Bus error" in reason or "signal 7" in reason
+        if "Bus error" in reason
         else "as the system does when memory runs out (then lower train.workers)"
     )
     return UserError(
