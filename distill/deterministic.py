@@ -15,7 +15,7 @@ _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Where wanted, only algorithms that give the same bits for the same input on the same machine.
 
-    Atomic additions (index_add_, scatter, pooling) are replaced by sorted ones, and cuDNN chooses among its
+    Atomic additions (index_add_, scatter) are replaced by sorted ones, and cuDNN chooses among its
     deterministic algorithms without trying which is fastest. An operation without such an algorithm raises.
     """
     if not wanted:

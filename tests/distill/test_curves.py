@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import DataError, UserError
+from distill.curves import Curves
 from distill.step import Trainer
 from tests.distill.conftest import EVERY_LINE
 from tests.distill.small_runs import curves, run
@@ -47,3 +48,13 @@ def test_curves_hold_the_checkpoint_s_lines_and_none_after_it(cached, stop_at, m
     with pytest.raises(KeyboardInterrupt):
         run("lines", train=options)
     assert [line["step"] for line in curves("lines")] == [1, 2, 3, 4]
+
+
+def test_curves_on_a_full_disk_are_one_line(tmp_path):
+    with pytest.raises(
+        UserError, match=r"metrics\.jsonl: the curves cannot be written \(No space left on device\)"
+    ) as e:
+        with Curves(tmp_path, 0.0, 0) as written:
+            written._file = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+            written.add(1, {"epoch": 0.5, "loss": 1.0})
+    assert "\n" not in str(e.value)
