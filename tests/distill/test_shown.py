@@ -71,17 +71,13 @@ def test_epochs_and_seeds_show_samples_in_other_views(world, monkeypatch):
 def test_an_exported_student_scales_pixels_as_the_training_did(world):
     config = experiment(teacher=None, head=ALONE)
     trainer = new_trainer(config, open_source("data/faces"), None, CPU)
-    generator = torch.Generator().manual_seed(1)
-    for name, buffer in trainer.student.named_buffers():
-        if name.endswith("running_mean"):  # a fresh network is homogeneous: any scale would give the same direction
-            buffer.normal_(generator=generator)
     export(config, trainer, "student.safetensors", step=1)
     model = open_model(ModelConfig(weights="runs/tiny/student.safetensors"), Path("."))
-    faces = np.stack([open_source("data/faces").rgb(i) for i in range(6)])
-    trainer.student.eval()
-    with torch.no_grad():
-        trained_on = trainer.student(trainer._to_input(torch.from_numpy(faces)))
-    expected = torch.nn.functional.normalize(trained_on).numpy()
-    raw = model.embed(faces)
-    found = raw / np.linalg.norm(raw, axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    # The networks' inputs, for a fresh network is homogeneous: any scale would give the same direction.
+    seen = []
+    model._network.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    faces = np.stack([open_source("data/faces").rgb(i) for i in range(3)])
+    model.embed(faces)
+    torch.testing.assert_close(trainer._to_input(torch.from_numpy(faces)), seen[0], rtol=0, atol=1e-6)
+    assert float(seen[0].amin()) >= -1
+    assert float(seen[0].amax()) <= 1
