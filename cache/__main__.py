@@ -26,6 +26,7 @@ from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.teachers import describe_teacher, open_teacher
 from cache.verify import check_faces, check_store, replay
+from common.bus_errors import bus_errors_named
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
@@ -61,6 +62,7 @@ def append(config: Config, root: Path, device: str, threads: int | None) -> None
 
 
 def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
+    bus_errors_named()
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):

@@ -4,15 +4,15 @@ A picture that does not decode ends the build, or is left out of it (`cache.on_b
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from cache.layout import Unit
-from common.errors import CacheError, DataError
-from common.pixels import decode_rgb
+from common.errors import DataError
+from common.pixels import decode_rgb, refuse_mixed_sizes
 from common.sources import FaceSource
 from common.views import Views, pixel_digest
 
@@ -42,8 +42,8 @@ def rendered(
 ) -> Iterator[Batch]:
     """Batches of all units in order; a batch never crosses a unit. skip: leave out pictures that do not decode.
 
-    workers: threads that decode ahead, 0 for none. Raises DataError for a picture that does not decode (unless skip)
-    or a file that cannot be read, CacheError for a face of another size than those before it.
+    workers: threads that decode ahead, 0 for none. Raises DataError for a picture that does not decode (unless skip),
+    a file that cannot be read, or a face of another size than those before it.
     """
     spans = [
         (unit, start, min(start + batch_size, unit.stop))
@@ -55,8 +55,23 @@ def rendered(
         return render_batch(source, views, unit, start, stop, skip)
 
     if workers == 0:
-        yield from (render(*span) for span in spans)
+        yield from _of_one_size((render(*span) for span in spans), source)
         return
+    yield from _of_one_size(_ahead(render, spans, workers), source)
+
+
+def _of_one_size(batches: Iterator[Batch], source: FaceSource) -> Iterator[Batch]:
+    """The batches as they come; faces of one batch agree already, so one of each is compared."""
+    first: dict[int, np.ndarray] = {}
+    for batch in batches:
+        if len(batch.faces):
+            sample = batch.start + int(batch.kept.argmax())
+            first = first or {sample: batch.faces[0]}
+            refuse_mixed_sizes({**first, sample: batch.faces[0]}, source.name)
+        yield batch
+
+
+def _ahead(render: Callable[..., Batch], spans: Sequence[tuple[Unit, int, int]], workers: int) -> Iterator[Batch]:
     with ThreadPoolExecutor(workers) as pool:
         ahead: list[Future[Batch]] = []
         try:
@@ -86,11 +101,7 @@ def render_batch(source: FaceSource, views: Views, unit: Unit, start: int, stop:
             if not skip or isinstance(error.__cause__, OSError):
                 raise
             skipped[sample] = str(error).replace(f"{source.path}/", "")
-    shapes = {face.shape for face in faces.values()}
-    if len(shapes) > 1:
-        first = next(iter(faces.values())).shape
-        odd = next(sample for sample, face in faces.items() if face.shape != first)
-        raise CacheError(f"{source.name(odd)}: a face of another size than those before it: align all faces alike")
+    refuse_mixed_sizes(faces, source.name)
     kept = np.array([sample in faces for sample in range(start, stop)])
     pixels = np.zeros(stop - start, np.uint32)
     pixels[kept] = [pixel_digest(face) for face in faces.values()]

@@ -111,6 +111,7 @@ class TrainConfig(Section):
     precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
+    deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
     workers: Annotated[int, Field(ge=0)] = 2
     seed: int = Field(0, ge=0, lt=2**63)
     log_every: Positive = 50

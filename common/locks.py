@@ -9,6 +9,18 @@ from pathlib import Path
 
 from common.errors import UserError
 
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A forked worker outlives a killed parent by seconds; it must not keep the parent's locks for as long."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 @contextmanager
 def only_writer(folder: Path, what: str) -> Iterator[None]:
@@ -20,6 +32,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.with_name(f".{folder.name}.lock")
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    _held.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,6 +42,9 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
         os.truncate(handle, 0)
         os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
         yield
-        os.truncate(handle, 0)
+        if handle in _held:
+            os.truncate(handle, 0)
     finally:
-        os.close(handle)
+        if handle in _held:
+            _held.discard(handle)
+            os.close(handle)

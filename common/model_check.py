@@ -13,6 +13,7 @@ import numpy as np
 
 from common.errors import DataError, ModelError
 from common.models import FaceModel
+from common.pixels import refuse_mixed_sizes
 from common.sources import FaceSource
 
 BATCH = 32
@@ -124,6 +125,7 @@ def labelled_sample(source: FaceSource, identities: int = 60, each: int = 4) -> 
     faces = dict(_decoded(source, [index for found in chosen for index in found]))
     if not faces:
         raise DataError(f"none of {len(chosen)} identities' pictures decodes; a check of the teacher needs some")
+    refuse_mixed_sizes(faces, source.name)
     return np.stack(list(faces.values())), np.array([source.label(index) for index in faces])
 
 

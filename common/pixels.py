@@ -1,6 +1,7 @@
 """JPEG bytes to RGB pixels and back: one decoder for all three stages."""
 
 import re
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
@@ -31,6 +32,21 @@ def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
             f"{name}: {len(jpeg)} bytes starting {jpeg[:8].hex(' ') or 'nowhere'} are no picture that can be decoded"
         )
     return rgb
+
+
+def refuse_mixed_sizes(faces: Mapping[int, np.ndarray], name: Callable[[int], str]) -> None:
+    """Raises DataError naming two of these pictures, by sample number, that are not of one size.
+
+    name: what errors call a sample.
+    """
+    if len({face.shape for face in faces.values()}) < 2:
+        return
+    first, (height, width, _) = next((sample, face.shape) for sample, face in faces.items())
+    odd, other = next((sample, face.shape) for sample, face in faces.items() if face.shape != (height, width, 3))
+    raise DataError(
+        f"{name(odd)}: {other[0]}x{other[1]} pixels, where {name(first)} has {height}x{width}: align all faces to one "
+        "size"
+    )
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:

@@ -2,10 +2,11 @@
 
     views = Views("flip", seed=0, count=2)
     views.render(rgb, sample=17, view=1)                 # the same bytes in any process, order, or year
-    view_numbers(samples, epoch=3, seed=0, count=2)      # which view each sample shows in an epoch
+    view_numbers(samples, epoch=3, views_seed=0, train_seed=1, count=2)  # which view each sample shows in an epoch
 
 A view is a pure function of (policy, options, seed, sample, view) on decoded RGB pixels, before any network's own size,
-channel order or scale.
+channel order or scale. Which view a training shows depends on the training's seed as well: runs of several seeds share
+a cache, not the luck of their mirrors and crops.
 """
 
 import zlib
@@ -19,11 +20,12 @@ from pydantic import ValidationError
 from common.augment import augment
 from common.config_stage_one import OPERATIONS, ViewsConfig
 from common.errors import ConfigError
-from common.philox import words
+from common.philox import four_words, words
 
 # Streams of the random words: fixed for ever, since caches are bound to them.
 STREAM_VIEW_CHOICE = 1
 STREAM_EPOCH_ORDER = 2
+STREAM_CHOICE_SEED = 6
 
 
 class Views:
@@ -81,15 +83,21 @@ def pixel_digest(rgb: np.ndarray) -> int:
 
 
 def view_numbers(
-    samples: np.ndarray, epoch: int, seed: int, count: int, order: Literal["random", "cycle"] = "random"
+    samples: np.ndarray,
+    epoch: int,
+    views_seed: int,
+    train_seed: int,
+    count: int,
+    order: Literal["random", "cycle"] = "random",
 ) -> np.ndarray:
     """The view each sample shows in an epoch: int64 (B,) in 0..count-1, a pure function of its arguments.
 
     `random` draws anew each epoch, as the online recipe does; `cycle` shows every view once in `count` epochs,
-    starting at a random one so that an epoch still mixes views.
+    starting at a random one so that an epoch still mixes views. Either seed alone gives other draws.
     """
+    low, high, *_ = four_words(views_seed, STREAM_CHOICE_SEED, train_seed, 0)
     at = 0 if order == "cycle" else epoch
-    word = words(seed, STREAM_VIEW_CHOICE, np.asarray(samples), at)[..., 0].astype(np.uint64)
+    word = words(low | high << 32, STREAM_VIEW_CHOICE, np.asarray(samples), at)[..., 0].astype(np.uint64)
     # Fixed-point multiplication instead of a remainder: no bias worth naming, and no float rounding.
     start = (word * np.uint64(count) >> np.uint64(32)).astype(np.int64)
     return (start + epoch) % count if order == "cycle" else start

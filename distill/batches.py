@@ -1,6 +1,6 @@
 """The batches of an epoch: which samples and views, in which order, and how workers make them.
 
-The sequence of global batches is a pure function of (number of samples, batch, seed, epoch): it does not depend on
+The sequence of global batches is a pure function of (number of samples, batch, seeds, epoch): it does not depend on
 the number of ranks or workers, or on where a run was interrupted. Rank r takes rows r*b..(r+1)*b of every global batch.
 """
 
@@ -17,6 +17,7 @@ from common.config import Config
 from common.config_stage_one import ViewsConfig
 from common.errors import DataError
 from common.models import fit
+from common.pixels import refuse_mixed_sizes
 from common.sources import FaceSource
 from common.views import Views, epoch_order, view_numbers
 from distill.pixels import Verify, check_pixels
@@ -51,7 +52,6 @@ def kept_samples(total: int, cache: Teachers | None) -> np.ndarray:
 def epoch_batches(
     samples: np.ndarray,
     views: ViewsConfig,
-    count: int,
     seed: int,
     epoch: int,
     batch: int,
@@ -59,9 +59,12 @@ def epoch_batches(
     ranks: int,
     first: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(sample numbers, view numbers) of one rank's batches of an epoch from the `first` on, each int64 (batch,)."""
+    """(sample numbers, view numbers) of one rank's batches of an epoch from the `first` on, each int64 (batch,).
+
+    seed: the training's. It orders the samples and, with that of the views, chooses what they show.
+    """
     order = samples[epoch_order(len(samples), epoch, seed)]
-    shown = view_numbers(order, epoch, views.seed, count, views.order)
+    shown = view_numbers(order, epoch, views.seed, seed, views.number, views.order)
     for step in range(first, steps_in_epoch(len(samples), batch * ranks)):
         start = (step * ranks + rank) * batch
         yield order[start : start + batch], shown[start : start + batch]
@@ -85,6 +88,7 @@ class FaceBatches(Dataset):
         of the others only labels and the teacher's word are asked for."""
         self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
         self.verify, self.mine = verify, mine
+        self._first: dict[int, np.ndarray] = {}  # the first face a worker sees, for the size of the others
 
     def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch:
         all_samples, all_views, epoch = wanted
@@ -95,6 +99,7 @@ class FaceBatches(Dataset):
         ]
         labels = self.source.labels[all_samples].astype(np.int64)
         refuse_labels(labels, all_samples, self.source.num_classes)
+        self._refuse_mixed_sizes(samples, faces)
         f_t = confidence = None
         if self.cache is not None:
             cache = self.cache.of_epoch(epoch)
@@ -110,6 +115,10 @@ class FaceBatches(Dataset):
             f_t=f_t,
             confidence=confidence,
         )
+
+    def _refuse_mixed_sizes(self, samples: np.ndarray, faces: list[np.ndarray]) -> None:
+        self._first = self._first or {int(samples[0]): faces[0]}
+        refuse_mixed_sizes({**self._first, **dict(zip(samples.tolist(), faces, strict=True))}, self.source.name)
 
 
 def refuse_labels(labels: np.ndarray, samples: np.ndarray, classes: int) -> None:
@@ -145,11 +154,9 @@ class EpochOrder:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         train, epoch = self._train, self.epoch
-        count = self._views.number
         batches = epoch_batches(
             self.samples,
             self._views,
-            count,
             train.seed,
             epoch,
             train.batch_size * self._ranks if self._shared else train.batch_size,

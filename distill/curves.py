@@ -3,45 +3,92 @@
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
+from pydantic import TypeAdapter, ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
-from common.files import replacing
+from common.documents import read_regular
+from common.errors import DataError, UserError
+from common.files import replacing, sync
+
+_LINE = TypeAdapter(dict[str, float | None])
+_REMEDY = "move it away: the run goes on without its earlier curves"
 
 
 class Curves:
     """Numbers by step in `metrics.jsonl` and in TensorBoard's event files of a run folder."""
 
-    def __init__(self, run_dir: Path, step: int) -> None:
-        """step: where the run goes on; anything written after it belongs to work that is done again and goes."""
+    def __init__(self, run_dir: Path, epoch: float, step: int) -> None:
+        """epoch, step: where the run goes on; anything written after it belongs to work that is done again and goes.
+
+        A line's place is its `epoch`, since steps are numbered anew when the global batch changes. Raises DataError
+        for curves that cannot be read, UserError where they cannot be written.
+        """
         self._path = run_dir / "metrics.jsonl"
-        if self._path.exists():
-            kept = [line for line in self._path.read_text().splitlines() if _step_of(line) <= step]
-            with replacing(self._path) as temporary:
-                temporary.write_text("".join(line + "\n" for line in kept))
-        self._file = open(self._path, "a", buffering=1)  # noqa: SIM115 - lives as long as the run
-        self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
+        with self._writing():
+            if self._path.exists():
+                kept = _lines_until(self._path, epoch)
+                with replacing(self._path) as temporary:
+                    temporary.write_bytes(b"".join(line + b"\n" for line in kept))
+            self._file = open(self._path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - lives as long as the run
+            sync(run_dir)
+            self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
-        """Keep the numbers of a step; one that is not finite, which JSON does not have, becomes null."""
+        """Keep the numbers of a step, `epoch` among them; one that is not finite, which JSON does not have, becomes
+        null."""
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        with self._writing():
+            self._file.write(json.dumps({"step": step, **finite}) + "\n")
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint counts on those before it."""
-        os.fsync(self._file.fileno())
+        with self._writing():
+            os.fsync(self._file.fileno())
 
-    def close(self) -> None:
-        self._file.close()
-        self._board.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """All lines are on the disk when the run ended well."""
+        with suppress(OSError) if kind else self._writing():
+            if kind is None:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            self._board.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{self._path}: the curves cannot be written ({error.strerror or error}): see to the folder and its "
+                "disk, and run the same command again"
+            ) from error
 
 
-def _step_of(line: str) -> float:
-    """A last line cut by a kill counts as never written."""
+def _lines_until(path: Path, epoch: float) -> list[bytes]:
+    """Lines up to that place of a run. What a kill or a power cut left behind the last of them may be anything."""
+    lines = read_regular(path, DataError, _REMEDY).splitlines()
+    places = [_epoch_of(line) for line in lines]
+    kept = [number for number, place in enumerate(places) if place is not None and place <= epoch]
+    damaged = [number for number, place in enumerate(places[: max(kept, default=0)]) if place is None]
+    if damaged:
+        raise DataError(f"{path}: line {damaged[0] + 1} is damaged: {_REMEDY}")
+    return [lines[number] for number in kept]
+
+
+def _epoch_of(line: bytes) -> float | None:
+    """None for a line that is none of ours."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")
+        numbers = _LINE.validate_json(line, strict=True)
+    except (ValidationError, RecursionError):
+        return None
+    return numbers.get("epoch") if numbers.get("step") is not None else None

@@ -17,6 +17,7 @@ from common.presets import UNIT_RGB
 from common.runtime import gather_rows, rank, world_size
 from common.torch_model import TorchNetwork
 from distill.console import say
+from distill.progress import Best
 from distill.step import Trainer
 from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.in_training import part_of_rank, undisturbed
@@ -63,13 +64,17 @@ class Evaluation:
                     numbers |= dict(_rates(name, result.summary()))
         return numbers
 
-    def better(self, numbers: Mapping[str, float], best: tuple[int, float] | None) -> float | None:
-        """The value of train.best_by where it beats the best so far. Error rates (`eer`) are better when lower."""
+    def better(self, numbers: Mapping[str, float], best: Best | None) -> float | None:
+        """The value of train.best_by where it beats the best so far, or that was the best by another metric.
+
+        Error rates (`eer`) are better when lower.
+        """
         name = self._config.train.best_by
         if name is None:
             return None
         value, sign = numbers[name], -1 if name.endswith("eer") else 1
-        return value if best is None or sign * value > sign * best[1] else None
+        beaten = best is None or best.metric != name or sign * value > sign * best.value
+        return value if beaten else None
 
     def text(self, numbers: Mapping[str, float]) -> str:
         """The first number of every set, which is its protocol's own, and train.best_by."""

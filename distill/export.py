@@ -27,5 +27,5 @@ def write_summary(config: Config, progress: Progress) -> None:
     """What the run took, and its best evaluation."""
     summary: dict[str, Any] = {"seconds": round(progress.seconds, 1), "steps": progress.step, "ranks": world_size()}
     if progress.best is not None:
-        summary["best"] = {"step": progress.best[0], "metric": config.train.best_by, "value": progress.best[1]}
+        summary["best"] = progress.best.model_dump()
     write_json(config.run_dir / "summary.json", summary)

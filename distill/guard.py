@@ -8,6 +8,7 @@ import torch
 from common.errors import UserError
 from common.files import replacing
 from common.runtime import barrier, rank
+from distill.checkpoints import written_or_told
 from distill.step import Trainer
 from distill.window import Window
 
@@ -32,7 +33,7 @@ def refuse_non_finite(window: Window, last_step: int, trainer: Trainer, run_dir:
     path = run_dir / f"nan-step{bad.step:09d}.pt"
     state = trainer.state()
     if rank() == 0:
-        with replacing(path) as temporary:
+        with written_or_told(path), replacing(path) as temporary:
             torch.save({**bad._asdict(), "last_step": last_step, "state": state}, temporary)
     barrier()
     shown = f"{bad.samples[:8]}{' ...' if len(bad.samples) > 8 else ''}"

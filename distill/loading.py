@@ -1,13 +1,14 @@
-"""Workers that make batches ahead of the step, and what is said when one of them fails."""
+"""Workers that make batches ahead of the step."""
 
+import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
 from distill.batches import Batch, EpochOrder, FaceBatches
+from distill.worker_deaths import ends_told, prepare_worker
 
 
 def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
@@ -20,30 +21,22 @@ def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool)
         persistent_workers=workers > 0,
         pin_memory=pin,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=prepare_worker,
     )
 
 
 def batches_of(loader: DataLoader) -> Iterator[Batch]:
-    """The batches of the order's epoch. Raises a worker's UserError as the worker did."""
-    for batch in loader:
+    """The batches of the order's epoch. Raises a worker's UserError as the worker did, and one for a worker's end."""
+    batches = iter(loader)
+    workers = set(multiprocessing.active_children())
+    while True:
+        with ends_told(workers):
+            batch = next(batches, None)
+        if batch is None:
+            return
         if isinstance(batch, UserError):
             raise batch
         yield batch
-
-
-@contextmanager
-def worker_deaths_told() -> Iterator[None]:
-    """A worker that is gone becomes a UserError; torch notices it in whatever the main process is doing."""
-    try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0].rstrip(" .") if str(error) else ""
-        if not reason.startswith("DataLoader worker"):
-            raise
-        raise UserError(
-            f"{reason}: a worker that loads faces is gone, as the system does when memory runs out (then lower "
-            "train.workers). Run the same command again: it goes on after the last checkpoint"
-        ) from error
 
 
 class _ErrorsAsValues(Dataset):

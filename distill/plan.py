@@ -1,22 +1,27 @@
 """What stage two would do: `python -m distill train --check`."""
 
+import os
 from pathlib import Path
 
-from cache.several import SeveralCaches, open_caches
+from cache.several import SeveralCaches, Teachers, open_caches
 from common.backbones import build_backbone
 from common.config import Config
 from common.errors import UserError
 from common.plan import Plan, open_faces, plan_faces, size_text
-from common.runtime import world_size
 from common.views import Views
-from distill.batches import steps_in_epoch
+from distill.batches import kept_samples, steps_in_epoch
 from distill.forecast import checkpoint_bytes, disk_bytes, free_bytes
-from distill.run import open_cache
+from distill.run import open_cache, too_few_text
 from distill.schedule import peak_rate
 
 
-def plan_training(config: Config, root: Path) -> Plan:
-    """Faces, cache, steps, learning rate and disk of a run."""
+def launched_ranks() -> int:
+    """How many processes torchrun started, before they have joined; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def plan_training(config: Config, root: Path, ranks: int = 1) -> Plan:
+    """Faces, cache, steps, learning rate and disk of a run on that many ranks."""
     train, head = config.train, config.head
     plan = Plan(f"stage two of {config.name}: run in {config.run_dir}")
     samples, identities = plan_faces(plan, config, root)
@@ -24,13 +29,15 @@ def plan_training(config: Config, root: Path) -> Plan:
     parameters = sum(p.numel() for p in student.parameters())
     plan.add("student", f"{config.student.backbone}, {config.student.embedding_size} wide, {parameters:,} parameters")
     plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
-    if head.reads_teacher:
-        _plan_cache(plan, config, root)
+    cache = _plan_cache(plan, config, root) if head.reads_teacher else None
     if samples:
-        batch = train.batch_size * world_size()
+        samples = len(kept_samples(samples, cache))
+        batch = train.batch_size * ranks
         steps = steps_in_epoch(samples, batch)
+        if steps == 0:
+            plan.missing.append(too_few_text(samples, batch))
         plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
-    plan.add("learning rate", f"{peak_rate(train, world_size()):.4g}, schedule {train.schedule}")
+    plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}")
     if train.evaluate_every:
         plan.add("evaluation", f"every {train.evaluate_every} epoch(s) on {', '.join(config.evaluate.sets)}")
         gone = [str(root / path) for path in config.evaluate.sets.values() if not (root / path).exists()]
@@ -44,17 +51,20 @@ def plan_training(config: Config, root: Path) -> Plan:
     return plan
 
 
-def _plan_cache(plan: Plan, config: Config, root: Path) -> None:
+def _plan_cache(plan: Plan, config: Config, root: Path) -> Teachers | None:
+    """The cache's lines; the cache, where it is there and fits."""
     try:
         source = open_faces(config, root)
     except UserError:
         source = None
     try:
         cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
-        plan.add("cache", f"{config.cache_dir}, sealed")
-        if isinstance(cache, SeveralCaches):
-            agree = ", ".join(f"{cosine:.3f}" for cosine in cache.agreement())
-            plan.add("combined with", f"{', '.join(config.cache.also)} by {config.cache.combine}")
-            plan.add("teachers agree", f"mean cosine of class centres with the first: {agree} (0 by chance)")
     except UserError as error:
         plan.missing.append(str(error))
+        return None
+    plan.add("cache", f"{config.cache_dir}, sealed")
+    if isinstance(cache, SeveralCaches):
+        agree = ", ".join(f"{cosine:.3f}" for cosine in cache.agreement())
+        plan.add("combined with", f"{', '.join(config.cache.also)} by {config.cache.combine}")
+        plan.add("teachers agree", f"mean cosine of class centres with the first: {agree} (0 by chance)")
+    return None if source is None else cache

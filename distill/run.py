@@ -1,8 +1,9 @@
 """What a run is made of, opened and checked before the first step: faces, cache, order of batches, student, head."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from distill.batches import EpochOrder, FaceBatches, kept_samples
 from distill.first_centers import first_centers
 from distill.head import Head, build_head
 from distill.loading import batch_loader
-from distill.run_dir import claim
+from distill.run_dir import claimed
 from distill.step import Trainer
 
 
@@ -34,14 +35,14 @@ class Run:
     order: EpochOrder
     loader: DataLoader
     trainer: Trainer
-    lock: IO | None
 
 
-def open_run(config: Config, root: Path, device: torch.device) -> Run:
-    """Open everything, and claim the run folder.
+@contextmanager
+def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run]:
+    """Open everything, and hold the run folder.
 
     Raises CacheError when the cache is not one of these faces and views, ConfigError when the run folder belongs to
-    another configuration or an option does not work here.
+    another configuration or an option does not work here, UserError when another process trains in it.
     """
     refuse_precision(config.train.precision, device)
     source = open_faces(config, root)
@@ -49,15 +50,20 @@ def open_run(config: Config, root: Path, device: torch.device) -> Run:
     cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
-        batch = config.train.batch_size * world_size()
-        raise ConfigError(f"train.batch_size: {len(source)} faces do not fill one global batch of {batch}")
+        raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
     centers = first_centers(config, root, cache, source.num_classes)
-    lock = claim(config.run_dir, config)
-    trainer = new_trainer(config, source, centers, device)
-    size = backbone_size(config.student.backbone)
-    faces = FaceBatches(source, views, cache, config.head.geometry == "cached", size, config.train.verify, order.mine)
-    loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
-    return Run(source, order, loader, trainer, lock)
+    with claimed(config.run_dir, config):
+        trainer = new_trainer(config, source, centers, device)
+        size = backbone_size(config.student.backbone)
+        confidence = config.head.geometry == "cached"
+        faces = FaceBatches(source, views, cache, confidence, size, config.train.verify, order.mine)
+        loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
+        yield Run(source, order, loader, trainer)
+
+
+def too_few_text(samples: int, batch: int) -> str:
+    """Why a run of no steps is refused."""
+    return f"train.batch_size: {samples:,} faces do not fill one global batch of {batch:,}"
 
 
 def refuse_precision(precision: str, device: torch.device) -> None:

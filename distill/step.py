@@ -123,14 +123,15 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything that steps change: tensors and plain numbers, to be asked for on all ranks."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        return {name: part.state_dict() for name, part in self.parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a `state()`."""
-        for name, part in self._parts().items():
+        for name, part in self.parts().items():
             part.load_state_dict(state[name])
 
-    def _parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """What a step changes, by the names of a `state()`."""
         parts = {"student": self.student, "head": self.head, "optimiser": self.optimiser, "scaler": self.scaler}
         return parts if self.average is None else {**parts, "average": self.average}
 

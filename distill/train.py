@@ -7,6 +7,7 @@ Faces, views and cached f_t flow from the workers through the student into the h
 after its last checkpoint and ends in the same weights (docs/training.md).
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,17 +15,20 @@ import torch
 from common.config import Config
 from common.plan import size_text
 from common.runtime import barrier, rank, world_size
+from distill.checkpoints import written_or_told
 from distill.console import duration_text, numbers_text, say
 from distill.curves import Curves
+from distill.deterministic import deterministic_algorithms
 from distill.evaluation import Evaluation
 from distill.export import BEST, STUDENT, export, write_summary
 from distill.forecast import disk_bytes, forecast_text, refuse_full_disk
 from distill.guard import refuse_non_finite
-from distill.loading import batches_of, worker_deaths_told
-from distill.progress import Progress, resume, save
-from distill.run import Run, open_run
+from distill.loading import batches_of
+from distill.progress import Best, Progress, resume, save
+from distill.run import Run, opened_run
 from distill.step import Trainer
 from distill.window import Window
+from distill.worker_deaths import worker_deaths_told
 
 
 def train(config: Config, root: Path, device: torch.device, threads: int) -> Path:
@@ -32,21 +36,21 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
 
     Raises CacheError when the cache is not one of these faces and views, or pixels are not those the teacher saw;
     ConfigError when the run folder belongs to another configuration; UserError when a number stops being finite, a
-    worker dies, or the disk is full.
+    worker dies, another process trains in the run folder, or the disk is full.
     """
-    run = open_run(config, root, device)
-    evaluation = Evaluation(config, root) if config.train.evaluate_every else None
-    progress = resume(config, run.trainer, len(run.order), len(run.order.samples))
-    _announce(config, run, device, threads, progress)
-    curves = Curves(config.run_dir, progress.kept_curves) if rank() == 0 else None
-    with worker_deaths_told():
-        while progress.step < config.train.epochs * len(run.order):
-            _epoch(config, run, progress, curves, evaluation)
-    if curves is not None:
-        curves.close()
-        export(config, run.trainer, STUDENT, progress.step)
-        write_summary(config, progress)
-    barrier()
+    with deterministic_algorithms(config.train.deterministic), opened_run(config, root, device) as run:
+        evaluation = Evaluation(config, root) if config.train.evaluate_every else None
+        progress = resume(config, run.trainer, len(run.order), len(run.order.samples))
+        _announce(config, run, device, threads, progress)
+        written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
+        with worker_deaths_told(), written as curves:
+            while progress.step < config.train.epochs * len(run.order):
+                _epoch(config, run, progress, curves, evaluation)
+        if rank() == 0:
+            with written_or_told(config.run_dir / STUDENT):
+                export(config, run.trainer, STUDENT, progress.step)
+                write_summary(config, progress)
+        barrier()
     say(f"student in {config.run_dir / STUDENT} after {duration_text(progress.seconds)} of training")
     return config.run_dir / STUDENT
 
@@ -65,7 +69,7 @@ def _epoch(config: Config, run: Run, progress: Progress, curves: Curves | None, 
         refuse_non_finite(window, progress.step, trainer, config.run_dir)
         _log(config, trainer, window, progress, per_epoch, curves)
         if number == per_epoch and evaluation is not None and evaluation.due(epoch + 1):
-            _evaluate(config, trainer, evaluation, progress, curves)
+            _evaluate(config, trainer, evaluation, progress, per_epoch, curves)
         if number == per_epoch or progress.checkpoint_due(config.train.checkpoint_minutes):
             if curves is not None:
                 curves.sync()
@@ -91,17 +95,24 @@ def _log(
 
 
 def _evaluate(
-    config: Config, trainer: Trainer, evaluation: Evaluation, progress: Progress, curves: Curves | None
+    config: Config,
+    trainer: Trainer,
+    evaluation: Evaluation,
+    progress: Progress,
+    per_epoch: int,
+    curves: Curves | None,
 ) -> None:
     """Numbers into the curves, and the student exported where they are the best so far."""
     numbers = evaluation.measure(trainer)
     if curves is None:
         return
-    curves.add(progress.step, numbers)
+    curves.add(progress.step, {"epoch": progress.step / per_epoch, **numbers})
     value = evaluation.better(numbers, progress.best)
     if value is not None:
-        progress.best = progress.step, value
-        export(config, trainer, BEST, progress.step)
+        assert config.train.best_by is not None
+        progress.best = Best(step=progress.step, metric=config.train.best_by, value=value)
+        with written_or_told(config.run_dir / BEST):
+            export(config, trainer, BEST, progress.step)
     say(
         f"evaluation at step {progress.step}: {evaluation.text(numbers)}{' (best so far)' if value is not None else ''}"
     )

@@ -1,6 +1,7 @@
 """Stage one: what is stored, what binds it, and that an interruption leaves no trace."""
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import zarr
 from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError, DataError, ModelError
+from common.model_check import labelled_sample
+from common.pixels import encode_jpeg
 from common.plan import open_faces
+from common.recordio_dataset import write_recordio_dataset
 from common.sources import open_source
-from tests.tiny import TinyTeacher, experiment, write_faces
+from tests.tiny import TinyTeacher, experiment, jpegs, portrait, write_faces
 
 
 def build_here(teacher: TinyTeacher | None = None, **sections) -> Path:
@@ -151,6 +155,25 @@ def test_a_jpeg_that_does_not_decode_stops_the_build_with_its_name(world):
     write_recordio_dataset(world / "data" / "faces", people)
     with pytest.raises(DataError, match=r"train\.rec: record 6"):
         build_here()
+
+
+@pytest.mark.parametrize("sample", [1, 3, 30])  # in the first batch, the first of its batch, in a later shard
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_face_of_another_size_is_one_line_with_both_sizes(world, sample, workers):
+    people = jpegs(7, 5)
+    people[sample // 5][sample % 5] = encode_jpeg(portrait(sample // 5, sample % 5)[:96])
+    write_recordio_dataset(world / "data" / "faces", people)
+    with pytest.raises(DataError, match=r"x112 pixels, where .* has .*x112: align all faces to one size") as error:
+        build_here(cache={"workers": workers})
+    assert re.search(rf"record {sample + 1}(: 96| has 96)x112", str(error.value))
+
+
+def test_a_check_of_the_teacher_on_faces_of_mixed_size_is_the_same_line(world):
+    people = jpegs(7, 5)
+    people[0][1] = encode_jpeg(portrait(0, 1)[:96])
+    write_recordio_dataset(world / "data" / "faces", people)
+    with pytest.raises(DataError, match=r"record 2: 96x112 pixels, where .*record 1 has 112x112: align all faces"):
+        labelled_sample(open_source("data/faces"))
 
 
 def test_missing_faces_say_where_to_get_them(world):

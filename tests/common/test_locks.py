@@ -35,6 +35,29 @@ def test_a_second_writer_is_told_who_has_the_folder_until_that_one_is_gone(tmp_p
         pass
 
 
+FORKING = """
+import os, sys, time
+from pathlib import Path
+from common.locks import only_writer
+with only_writer(Path(sys.argv[1]), "a training"):
+    if os.fork() == 0:
+        time.sleep(3)
+        os._exit(0)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_forked_worker_that_outlives_a_killed_holder_does_not_keep_the_lock(tmp_path: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", FORKING, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    holder.kill()
+    holder.wait()
+    with only_writer(tmp_path / "run", "a training"):
+        pass
+
+
 def test_a_link_planted_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     os.symlink(tmp_path / "victim", tmp_path / ".cache.lock")

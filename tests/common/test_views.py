@@ -65,17 +65,29 @@ def test_views_that_do_not_exist_are_refused(policy, count):
 
 def test_random_views_are_even_and_differ_between_epochs():
     samples = np.arange(20_000)
-    first, second = (view_numbers(samples, epoch, seed=5, count=2) for epoch in (0, 1))
+    first, second = (view_numbers(samples, epoch, views_seed=5, train_seed=1, count=2) for epoch in (0, 1))
     assert abs(first.mean() - 0.5) < 0.02
     assert 0.45 < (first != second).mean() < 0.55
-    assert np.array_equal(view_numbers(samples[::-1], 0, 5, 2), first[::-1])
+    assert np.array_equal(view_numbers(samples[::-1], 0, 5, 1, 2), first[::-1])
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_cycle_shows_every_view_once_in_count_epochs(count):
-    shown = np.stack([view_numbers(np.arange(500), e, 1, count, "cycle") for e in range(count)])
+    shown = np.stack([view_numbers(np.arange(500), e, 1, 0, count, "cycle") for e in range(count)])
     assert np.array_equal(np.sort(shown, 0), np.tile(np.arange(count)[:, None], 500))
     assert len(set(shown[0])) == count
+
+
+@pytest.mark.parametrize("order", ["random", "cycle"])
+def test_each_seed_alone_gives_an_independent_choice_of_views(order):
+    samples = np.arange(20_000)
+    draws = [
+        view_numbers(samples, 4, views_seed, train_seed, 2, order)
+        for views_seed, train_seed in ((0, 0), (1, 0), (0, 1), (1, 1), (2**63 - 1, 0), (0, 2**63 - 1))
+    ]
+    agreement = np.array([[(a == b).mean() for b in draws] for a in draws])
+    off_diagonal = agreement[~np.eye(len(draws), dtype=bool)]
+    assert (np.abs(off_diagonal - 0.5) < 0.02).all()  # 0.0035 is one standard deviation
 
 
 def test_epoch_order_is_a_permutation_of_its_own_each_epoch():
@@ -88,9 +100,9 @@ def test_epoch_order_is_a_permutation_of_its_own_each_epoch():
 
 def test_draws_are_pinned():
     """Changing these numbers would silently unbind every cache and run made before."""
-    assert view_numbers(np.arange(16), 2, 3, 2).tolist() == PINNED_VIEWS
+    assert view_numbers(np.arange(16), 2, 3, 7, 2).tolist() == PINNED_VIEWS
     assert epoch_order(8, 1, 3).tolist() == PINNED_ORDER
 
 
-PINNED_VIEWS = [0, 1, 0, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1]
+PINNED_VIEWS = [1, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0, 0]
 PINNED_ORDER = [7, 2, 1, 5, 6, 4, 0, 3]

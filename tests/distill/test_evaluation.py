@@ -1,7 +1,6 @@
 """Evaluation in training: the ordinary numbers, on any number of ranks, and no trace in the run."""
 
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,14 @@ from common.errors import ConfigError
 from common.models import open_model
 from common.sources import open_source
 from distill.evaluation import Evaluation
+from distill.progress import Best
 from distill.run import new_trainer
 from evaluate.run import evaluate_models
+from tests.distill.conftest import SETS
 from tests.distill.small_runs import curves, equal, on_ranks, run
-from tests.tiny import experiment, jpegs
+from tests.tiny import experiment
 
-SETS = {"sets": {"pairs": "pairs.bin"}, "batch_size": 8}
 EVERY = {"epochs": 2, "evaluate_every": 1, "best_by": "pairs.accuracy"}
-
-
-@pytest.fixture
-def paired(cached: Path) -> Path:
-    """The world with a set of 20 pairs of people not trained on."""
-    photos = jpegs(10, 3, first=40)
-    same = [picture for person in photos for picture in person[:2]]
-    different = [picture for p in range(10) for picture in (photos[p][2], photos[(p + 1) % 10][0])]
-    pictures = [one for i in range(10) for one in (*same[2 * i : 2 * i + 2], *different[2 * i : 2 * i + 2])]
-    Path("data/pairs.bin").write_bytes(pickle.dumps((pictures, [i % 2 == 0 for i in range(20)])))
-    return cached
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
@@ -52,7 +41,8 @@ def test_a_run_that_is_evaluated_has_the_weights_of_one_that_is_not(paired, ema)
     best = max(measured.values())
     at = next(step for step, value in measured.items() if value == best)
     assert json.loads(Path("runs/evaluated/summary.json").read_text())["best"]["step"] == at
-    state = torch.load(f"runs/evaluated/checkpoints/step{at:09d}.pt", weights_only=True)
+    state = torch.load("runs/evaluated/checkpoints/best.pt", weights_only=True)
+    assert state["step"] == at
     exported = open_model(ModelConfig(weights="runs/evaluated/best.safetensors"), Path("."))
     assert equal(dict(exported._network.module.state_dict()), state["average" if ema else "student"])
 
@@ -87,5 +77,8 @@ def test_the_lowest_error_rate_is_the_best(paired):
     config = experiment(evaluate=SETS, train={**EVERY, "best_by": "pairs.eer"})
     evaluation = Evaluation(config, Path("data"))
     assert evaluation.better({"pairs.eer": 0.2}, None) == 0.2
-    assert evaluation.better({"pairs.eer": 0.1}, (4, 0.2)) == 0.1
-    assert evaluation.better({"pairs.eer": 0.3}, (4, 0.2)) is None
+    best = Best(step=4, metric="pairs.eer", value=0.2)
+    assert evaluation.better({"pairs.eer": 0.1}, best) == 0.1
+    assert evaluation.better({"pairs.eer": 0.3}, best) is None
+    # A value of another metric cannot be compared with it.
+    assert evaluation.better({"pairs.eer": 0.3}, Best(step=4, metric="pairs.accuracy", value=0.2)) == 0.3

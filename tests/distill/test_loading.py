@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from common.errors import DataError, UserError
-from common.sources import open_source
+from common.pixels import encode_jpeg
+from common.recordio_dataset import write_recordio_dataset
+from common.sources import FaceSource, open_source
 from common.views import Views
 from distill.batches import FaceBatches
 from distill.step import Trainer
 from distill.train import train
+from distill.worker_deaths import ends_told
 from tests.distill.small_runs import CPU, curves, equal, final_state, run
-from tests.tiny import experiment
+from tests.tiny import experiment, jpegs, portrait
 
 OPTIONS = {"epochs": 2, "workers": 1, "checkpoint_minutes": 0, "log_every": 1}
 
@@ -42,10 +46,78 @@ def test_a_killed_worker_is_one_line_and_the_run_goes_on(cached, monkeypatch):
     assert curves("killed") == curves("whole")
 
 
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_worker_that_ends_while_it_is_waited_for_is_one_line(cached, monkeypatch, signal_number):
+    rgb = FaceSource.rgb
+
+    def ending(self, sample):
+        if sample == 11 and multiprocessing.parent_process() is not None:
+            os.kill(os.getpid(), signal_number)
+            time.sleep(10)
+        return rgb(self, sample)
+
+    monkeypatch.setattr(FaceSource, "rgb", ending)
+    with pytest.raises(
+        UserError, match=r"DataLoader worker .*: a worker that loads faces is gone.*: it goes on"
+    ) as error:
+        run("ended", train=OPTIONS)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["data/faces/train.rec", "caches/tiny/embedding/c/0/0/0"])
+def test_a_file_that_shrinks_under_a_worker_is_named_as_a_cause(cached, monkeypatch, capfd, name):
+    assert Path(name).is_file()
+    batch = FaceBatches.__getitem__
+
+    def shrinking(self, wanted):
+        if not shrunk.is_set() and multiprocessing.parent_process() is not None:
+            made = batch(self, wanted)  # everything is mapped
+            shrunk.set()
+            os.truncate(name, 0)
+            return made
+        return batch(self, wanted)
+
+    shrunk = multiprocessing.Event()
+    monkeypatch.setattr(FaceBatches, "__getitem__", shrinking)
+    with pytest.raises(UserError, match=r"Bus error\)?: a worker .* is gone, a file it had mapped got shorter"):
+        run("shrunk", train=OPTIONS)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_broken_channel_is_told_by_the_worker_that_ended(monkeypatch):
+    """What multiprocessing raises when the worker is gone before torch hears of it; click calls it an abort."""
+    monkeypatch.setattr("distill.worker_deaths.NOTICED_WITHIN", 0.5)
+    ended = multiprocessing.get_context("fork").Process(target=os._exit, args=(3,))
+    ended.start()
+    ended.join()
+    with pytest.raises(UserError, match=r"ended with exit status 3: a worker .* is gone"), ends_told({ended}):
+        raise EOFError
+    with pytest.raises(EOFError), ends_told(set()):
+        raise EOFError
+
+
+def test_a_worker_that_dies_while_a_checkpoint_is_written_is_no_full_disk(cached, monkeypatch):
+    def interrupted(state, path):
+        raise RuntimeError("DataLoader worker (pid 77) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(UserError, match=r"^DataLoader worker \(pid 77\) is killed by signal: Killed: a worker"):
+        run("interrupted", train=OPTIONS)
+    assert not list(Path("runs/interrupted").rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_faces_of_mixed_size_are_one_line(world, workers):
+    people = jpegs(7, 5)
+    people[3][1] = encode_jpeg(portrait(3, 1)[:96])
+    write_recordio_dataset(Path("data/faces"), people)
+    alone = {"margin": "cosface", "centers": "learned"}
+    with pytest.raises(DataError, match=r"record \d+: \d+x112 pixels, where .*record \d+ has \d+x112: align all faces"):
+        run("mixed", teacher=None, head=alone, train={"workers": workers, "epochs": 1})
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_picture_that_does_not_decode_is_named(cached, monkeypatch, workers):
-    from common.sources import FaceSource
-
     rgb = FaceSource.rgb
 
     def broken(self, sample):

@@ -1,7 +1,7 @@
 """A run that was interrupted is the run that was not: weights, optimiser, centres, statistics, curves, bit for bit."""
 
+import contextlib
 import os
-import resource
 import signal
 import time
 from pathlib import Path
@@ -9,45 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cache.build import build
 from common.errors import ConfigError, DataError, UserError
-from common.sources import open_source
-from distill import checkpoints
 from distill.step import Trainer
+from tests.distill.conftest import EVERY_LINE, SETS
 from tests.distill.small_runs import curves, equal, final_state, on_ranks, run, start
-from tests.tiny import TinyTeacher, experiment, write_faces
-
-EVERY_LINE = {"epochs": 2, "checkpoint_minutes": 0, "log_every": 1, "ema": 0.9}
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """Callable: the next run is interrupted before it takes this step, counted from 0."""
-    step = Trainer.step
-
-    def stop_at(number: int, name: str, **sections) -> None:
-        def stopping(self, batch, at, steps):
-            if at == number:
-                raise KeyboardInterrupt
-            return step(self, batch, at, steps)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "step", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                run(name, **sections)
-
-    return stop_at
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[dict, list[dict]]:
-    """Final state and curves of a run that nothing interrupts."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("undisturbed"))
-        write_faces(Path("data/faces"))
-        build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
-        run("whole", train=EVERY_LINE)
-        return final_state("whole"), curves("whole")
 
 
 def test_a_run_stopped_at_any_step_is_the_undisturbed_one(cached, stop_at, undisturbed):
@@ -104,32 +69,6 @@ def test_where_all_checkpoints_are_damaged_it_is_said_what_to_do(cached):
         run("damaged")
 
 
-def test_only_the_last_checkpoints_are_kept(cached):
-    run("kept", train={**EVERY_LINE, "keep_checkpoints": 2})
-    names = [path.name for path in sorted(Path("runs/kept/checkpoints").iterdir())]
-    assert names == ["step000000007.pt", "step000000008.pt"]
-
-
-def test_the_best_checkpoint_stays_and_later_ones_of_undone_work_go(tmp_path):
-    for step in range(1, 7):
-        checkpoints.save(tmp_path, step, {"step": step}, keep=2, best=2)
-    assert [path.stem for path in sorted(tmp_path.iterdir())] == ["step000000002", "step000000005", "step000000006"]
-    checkpoints.save(tmp_path, 4, {"step": 4}, keep=1, best=2)
-    assert [path.stem for path in sorted(tmp_path.iterdir())] == ["step000000002", "step000000004"]
-
-
-def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path):
-    checkpoints.save(tmp_path, 1, {"step": 1}, keep=1)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(UserError, match=r"step000000002\.pt: the checkpoint cannot be written .*make room and run"):
-            checkpoints.save(tmp_path, 2, {"step": 2, "weights": torch.zeros(1_000_000)}, keep=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert checkpoints.latest(tmp_path) == {"step": 1}
-
-
 def go_on(rank: int, batch_size: int) -> None:
     run("ranks", train={**EVERY_LINE, "batch_size": batch_size, "sync_batchnorm": True})
 
@@ -152,12 +91,47 @@ def test_more_ranks_with_a_larger_global_batch_go_on_at_the_same_place(cached, s
     assert [(line["step"], line["epoch"]) for line in curves("ranks")][5:] == [(6, 1.5), (4, 2.0)]
 
 
+def test_a_best_checkpoint_does_not_call_a_run_back_when_the_global_batch_grows(paired, stop_at):
+    """Steps are numbered anew: the best, of step 4 of 12, is step 2 of 6, and steps 4 to 6 come after it."""
+    options = {**EVERY_LINE, "epochs": 3, "evaluate_every": 1, "best_by": "pairs.eer", "keep_checkpoints": 1}
+    stop_at(6, "best", train=options, evaluate=SETS)
+    before = final_state("best")
+    assert (before["step"], before["best"]["step"]) == (6, 4)
+    on_ranks(2, go_on_with_best, {**options, "evaluate_every": 3}, 5)
+    after = final_state("best")
+    assert (after["step"], after["ranks"]) == (5, 2)
+    assert after["best"] == {**before["best"], "step": 2}
+    kept = torch.load("runs/best/checkpoints/best.pt", weights_only=True)
+    assert (kept["step"], kept["ranks"]) == (4, 1)  # as its own run numbered it
+    on_ranks(2, go_on_with_best, options, None)
+    assert final_state("best")["step"] == 6
+    names = sorted(path.name for path in Path("runs/best/checkpoints").iterdir())
+    assert names == ["best.pt", "step000000006.pt"]
+    # Nothing that was logged before the batch grew was lost by the second restart.
+    epochs = [line["epoch"] for line in curves("best") if "loss" in line]
+    assert epochs == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0]
+
+
+def go_on_with_best(rank: int, options: dict, stop: int | None) -> None:
+    """Two ranks of the same batch_size, interrupted before step number `stop`."""
+    step = Trainer.step
+
+    def stopping(self, batch, at, steps):
+        if at == stop:
+            raise KeyboardInterrupt
+        return step(self, batch, at, steps)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Trainer, "step", stopping)
+        run("best", train=options, evaluate=SETS)
+
+
 def test_two_processes_never_train_one_run(cached):
     process = start("busy", train=EVERY_LINE)
     while not Path("runs/busy/checkpoints").exists():
         assert process.is_alive()
         time.sleep(0.005)
-    with pytest.raises(ConfigError, match="runs/busy: another process is training this run"):
+    with pytest.raises(UserError, match=rf"runs/busy: a training \(process {process.pid} on .*\) is at work on it"):
         run("busy", train=EVERY_LINE)
     os.kill(process.pid, signal.SIGKILL)
     process.join()

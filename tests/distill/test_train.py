@@ -22,8 +22,8 @@ from tests.tiny import TinyTeacher, experiment
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_global_batches_do_not_depend_on_the_number_of_ranks(ranks):
     views = ViewsConfig()
-    whole = list(epoch_batches(np.arange(103), views, 2, seed=5, epoch=3, batch=12, rank=0, ranks=1))
-    parts = [list(epoch_batches(np.arange(103), views, 2, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
+    whole = list(epoch_batches(np.arange(103), views, seed=5, epoch=3, batch=12, rank=0, ranks=1))
+    parts = [list(epoch_batches(np.arange(103), views, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
     assert len(whole) == 8
     for step, (samples, shown) in enumerate(whole):
         assert np.array_equal(np.concatenate([parts[r][step][0] for r in range(ranks)]), samples)
