@@ -3,7 +3,8 @@
 Every shard file is mapped read-only, one behind the other, into one reserved range of addresses. A shard holds its
 chunks in order, each followed by its CRC-32C, and a chunk holds whole rows (docs/cache-format.md), so the address of
 a row is linear in (shard, chunk, row in chunk). All processes of a machine share one copy in the page cache. Reading
-a row does not check its CRC: `python -m cache verify` does that.
+a row does not check its CRC: `python -m cache verify` does that. A shard that is cut while it is read is named
+(cache/sigbus.py).
 """
 
 import ctypes
@@ -20,6 +21,7 @@ import numpy as np
 
 from cache.layout import Layout
 from cache.shards import CRC_BYTES, MEND, refuse_other_shard, shard_bytes, shard_index
+from cache.sigbus import watch
 from common.errors import CacheError
 
 _MAP_NORESERVE = 0x4000 if os.uname().sysname == "Linux" else 0x40
@@ -54,8 +56,10 @@ class RowWindow:
         base = _reserve(len(files) * slot)
         weakref.finalize(self, _libc.munmap, base, len(files) * slot)
         shards = len(files) // (array.views or 1)
+        self._files: list[tuple[Path, int]] = []
         for number, file in enumerate(files):
-            _map_shard(file, base + number * slot, layout.rows_of(array, number % shards), row_bytes, layout)
+            size = _map_shard(file, base + number * slot, layout.rows_of(array, number % shards), row_bytes, layout)
+            self._files.append((file.absolute(), size))
         rows: np.ndarray = np.ndarray(
             shape=(len(files), chunks, layout.chunk_rows),
             dtype=np.dtype((np.void, row_bytes)),
@@ -65,8 +69,13 @@ class RowWindow:
         rows.flags.writeable = False
         self._rows = rows
 
+    def files(self) -> list[tuple[Path, int]]:
+        """Every shard file and its size."""
+        return self._files
+
     def take(self, first_shard: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
         """Copy of rows (B,), counted from shard `first_shard` (one or (B,)): (B, width), or (B,)."""
+        watch(self)
         shard, inner = np.divmod(rows, self._shard_rows)
         chunk, row = np.divmod(inner, self._chunk_rows)
         taken = self._rows[shard + first_shard, chunk, row].view(self._dtype)
@@ -81,8 +90,8 @@ def _reserve(size: int) -> int:
     return base
 
 
-def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layout) -> None:
-    """Raises CacheError unless the file holds so many rows as its size and index say."""
+def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layout) -> int:
+    """Returns the file's size. Raises CacheError unless size and index are those of so many rows."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
@@ -100,6 +109,7 @@ def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layo
             )
     finally:
         os.close(handle)
+    return size
 
 
 def map_limit() -> int:

@@ -71,17 +71,20 @@ class TeacherCache:
     @cached_property
     def labels(self) -> np.ndarray:
         """int32 (N,), the class of every sample."""
-        return self._whole("label")
+        self._check_whole("label")
+        return store.read_labels(self.path, self._layout)
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D), unit rows: the mean direction of every class over all its views."""
-        return self._whole("center")
+        self._check_whole("center")
+        return store.read_rows(self.path, self._layout, "center")
 
     @cached_property
     def counts(self) -> np.ndarray:
         """int32 (C,), samples of every class, without those that were skipped."""
-        return self._whole("count")
+        self._check_whole("count")
+        return store.read_rows(self.path, self._layout, "count")
 
     @cached_property
     def skipped(self) -> np.ndarray:
@@ -156,8 +159,8 @@ class TeacherCache:
         compared = {"teacher": {key: have.get(key) for key in wanted}}
         refuse_difference(self.path, compared, {"teacher": wanted}, ("teacher",))
 
-    def _whole(self, name: str) -> np.ndarray:
-        """A small array that all views share; every training reads all of it, so its bytes are compared first."""
+    def _check_whole(self, name: str) -> None:
+        """Compare the bytes of a small array that is read as a whole with the ledger."""
         entries = ledger.read(self.path)
         for file in self._layout.shard_files(name):
             if file not in entries:
@@ -165,7 +168,6 @@ class TeacherCache:
             fault = ledger.check_file(self.path, file, entries[file])
             if fault is not None:
                 raise CacheError(f"{fault}: {MEND}")
-        return store.read_rows(self.path, self._layout, name)
 
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:

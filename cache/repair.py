@@ -5,6 +5,7 @@ these views, and its ledger can be read. Then it is unsealed first of all, so th
 unfinished cache, which the same command or a build finishes.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ def drop_damaged(path: Path, source: FaceSource) -> int:
         elif any(name in entries or (path / name).exists() for name in files):
             damaged.append(unit)
     write_manifest(path, {**manifest, "sealed": None})
+    for name in layout.arrays:
+        for file in (f"{name}/zarr.json", *layout.shard_files(name)):
+            if (path / file).is_dir():
+                shutil.rmtree(path / file)
     write_rows(path, layout, "label", source.labels)
     sync_tree(path / "label")
     kept |= {name: entry(path / name) for name in layout.shard_files("label")}

@@ -16,7 +16,7 @@ from cache.metadata import wrong_metadata
 from cache.sealed import seal_of
 from cache.shards import MEND
 from cache.storage import from_stored
-from cache.store import entry, layout_of, read_manifest, read_part, read_rows, write_manifest, write_part, write_rows
+from cache.store import entry, layout_of, read_labels, read_manifest, read_part, write_manifest, write_part, write_rows
 from common.errors import CacheError
 from common.files import sync, sync_tree
 from common.subset import SELECTION
@@ -36,7 +36,9 @@ def seal(path: Path) -> None:
         raise CacheError(f"{wrong}: {MEND}")
     entries = _entries_of_every_unit(path, layout)
     skipped = ledger.read_skipped(path)
-    labels = read_rows(path, layout, "label")
+    if max(skipped, default=0) >= layout.samples:
+        raise CacheError(f"{path}/ledger: skips sample {max(skipped)} of {layout.samples}: build the cache again")
+    labels = read_labels(path, layout)
     kept = np.ones(layout.samples, bool)
     kept[list(skipped)] = False
     counts = np.bincount(labels[kept], minlength=layout.classes).astype(np.int32)

@@ -79,6 +79,15 @@ def read_rows(path: Path, layout: Layout, name: str) -> np.ndarray:
     return np.concatenate([read_part(path, layout, name, 0, shard) for shard in range(len(layout.shard_files(name)))])
 
 
+def read_labels(path: Path, layout: Layout) -> np.ndarray:
+    """int32 (N,), the class of every sample, all of 0..C-1. Raises CacheError as `read_part`, and for other labels."""
+    labels = read_rows(path, layout, "label")
+    strange = labels[(labels < 0) | (labels >= layout.classes)]
+    if len(strange):
+        raise CacheError(f"{path}/label: {strange[0]} is no class of 0..{layout.classes - 1}: build the cache again")
+    return labels
+
+
 def read_part(path: Path, layout: Layout, name: str, view: int, shard: int) -> np.ndarray:
     """The rows of one shard, (n, width) or (n,). Raises CacheError when it is missing or not as it was written."""
     array = layout.arrays[name]
@@ -112,6 +121,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise CacheError(f"{file}: damaged: layout.{name} {layout[name]}, faces and views {size}: {remedy}")
     if layout["shard_rows"] % layout["chunk_rows"]:
         raise CacheError(f"{file}: damaged: layout.shard_rows is no multiple of layout.chunk_rows: {remedy}")
+    for sample in (manifest["sealed"] or {}).get("skipped", {}):
+        if int(sample) >= layout["samples"]:
+            raise CacheError(f"{file}: damaged: sealed.skipped has sample {sample} of {layout['samples']}: {remedy}")
     return manifest
 
 
