@@ -36,7 +36,7 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
             )
         if rank() == 0 and layout.views > count:
             refuse_too_many_shards(path, layout)
-            # The arrays' own metadata follow in `go_on`, as they do after a kill right here.
+            # The arrays' own metadata follow from this and are written with the seal.
             write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
         barrier()
         return go_on(config, source, teacher, threads, quiet)

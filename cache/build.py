@@ -18,7 +18,6 @@ import numpy as np
 from cache import ledger, store
 from cache.layout import Layout, Unit
 from cache.mapping import refuse_too_many_shards
-from cache.metadata import write_metadata
 from cache.render import Batch, rendered
 from cache.seal import seal
 from cache.shards import naming_a_full_disk
@@ -85,8 +84,6 @@ def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
         )
     if have["sealed"]:
         return path
-    if rank() == 0:
-        write_metadata(path, layout)
     mine = _unfinished(path, layout)[rank() :: world_size()]
     barrier()  # every rank has listed the units before the first one is finished
     total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()

@@ -12,7 +12,7 @@ import numpy as np
 
 from cache import ledger
 from cache.layout import Layout
-from cache.metadata import wrong_metadata
+from cache.metadata import write_metadata
 from cache.sealed import seal_of
 from cache.shards import MEND
 from cache.storage import from_stored
@@ -32,8 +32,6 @@ def seal(path: Path) -> None:
     """
     manifest = read_manifest(path)
     layout = layout_of(manifest)
-    for wrong in wrong_metadata(path, layout):
-        raise CacheError(f"{wrong}: {MEND}")
     entries = _entries_of_every_unit(path, layout)
     skipped = ledger.read_skipped(path)
     if max(skipped, default=0) >= layout.samples:
@@ -58,6 +56,7 @@ def seal(path: Path) -> None:
         entries |= {file: entry(path / file) for file in layout.shard_files(name)}
     if (path / SELECTION).exists():
         entries[SELECTION] = entry(path / SELECTION)
+    write_metadata(path, layout)
     _drop_leftovers(path)
     for name in SEALED_ARRAYS:
         sync_tree(path / name)
