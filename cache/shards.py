@@ -59,12 +59,11 @@ def parse_shard(
     chunk_bytes = chunk_rows * row_bytes + CRC_BYTES
     wanted = -(-rows // chunk_rows) * chunk_bytes + len(index)
     refuse_other_shard(file, len(content), wanted, content[-len(index) :], index)
-    chunks = [content[start : start + chunk_bytes] for start in range(0, wanted - len(index), chunk_bytes)]
+    chunks = np.frombuffer(content, np.uint8, wanted - len(index)).reshape(-1, chunk_bytes)
     for number, chunk in enumerate(chunks):
-        if _crc(chunk[:-CRC_BYTES]) != chunk[-CRC_BYTES:]:
+        if _crc(chunk[:-CRC_BYTES].tobytes()) != chunk[-CRC_BYTES:].tobytes():
             raise CacheError(f"{file}: chunk {number} changed after it was written: {MEND}")
-    data = bytearray().join(chunk[:-CRC_BYTES] for chunk in chunks)
-    values = np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False)
+    values = chunks[:, :-CRC_BYTES].copy().view(np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False)
     return values.reshape(-1, *([width] if width else []))[:rows]
 
 
