@@ -23,10 +23,9 @@ from cache.finished import COMMANDS
 from cache.info import describe_cache
 from cache.plan import plan_build
 from cache.reader import TeacherCache
-from cache.repair import drop_damaged
+from cache.repair import repair as repair_cache
 from cache.teachers import describe_teacher, open_teacher
 from cache.verify import check_faces, check_store, replay
-from common.bus_errors import bus_errors_named
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
@@ -62,7 +61,6 @@ def append(config: Config, root: Path, device: str, threads: int | None) -> None
 
 
 def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
-    bus_errors_named()
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):
@@ -124,9 +122,7 @@ def _replay(
 @machine_options
 def repair(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Drop what is damaged in a cache and compute that again."""
-    dropped = drop_damaged(config.cache_dir, open_faces(config, root))
-    click.echo(f"{dropped} damaged or unfinished unit(s) to compute again")
-    _run(build_cache, config, root, device, threads)
+    _run(repair_cache, config, root, device, threads)
 
 
 @main.command("teacher-info")

@@ -5,8 +5,9 @@ Running the same build again goes on where it stopped, and ends in the same byte
 ranks; with other threads or library versions embeddings may differ in their last bits, and the ledger says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from cache import ledger, store
 from cache.layout import Layout, Unit
+from cache.mapping import refuse_too_many_shards
 from cache.render import Batch, rendered
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
@@ -22,6 +24,7 @@ from cache.shards import naming_a_full_disk
 from cache.storage import to_stored
 from common.config import Config
 from common.errors import DataError, ModelError
+from common.locks import only_writer
 from common.models import FaceModel
 from common.pixels import decoder_version
 from common.progress import progress
@@ -42,13 +45,37 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     cache.on_bad_image = "skip").
     """
     path = config.cache_dir
+    with nullcontext() if _finished(path) else one_writer(path, "a build"):
+        if rank() == 0 and not path.exists():
+            layout, manifest = describe(config, source, teacher, Views.of(config.views))
+            refuse_too_many_shards(path, layout)
+            with naming_a_full_disk(path):
+                store.create(path, layout, manifest, source.labels)
+        barrier()
+        return go_on(config, source, teacher, threads, quiet)
+
+
+@contextmanager
+def one_writer(path: Path, what: str) -> Iterator[None]:
+    """All ranks of one command write a cache together; the first holds its lock.
+
+    Raises UserError saying who is at work on it.
+    """
+    with only_writer(path, what) if rank() == 0 else nullcontext():
+        yield
+
+
+def _finished(path: Path) -> bool:
+    """Then a build only reads, and may lie where nothing can be written, a lock neither."""
+    return path.exists() and store.read_manifest(path)["sealed"] is not None
+
+
+def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
+    """Compute the units a cache lacks and seal it; for the holder of its lock. Returns its folder."""
+    path = config.cache_dir
     views = Views.of(config.views)
     layout, manifest = describe(config, source, teacher, views)
     runtime = runtime_of(config.cache, teacher, threads)
-    if rank() == 0 and not path.exists():
-        with naming_a_full_disk(path):
-            store.create(path, layout, manifest, source.labels)
-    barrier()
     have = store.read_manifest(path)
     store.refuse_difference(path, have, manifest, store.BINDS_BUILD)
     if config.cache.same_runtime:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from common.bus_errors import bus_errors_named
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.runtime import choose_device, process_group, set_threads
@@ -30,7 +29,6 @@ def train(config: Config, root: Path, device: str, threads: int | None, check: b
     """Train the student of an experiment, or go on after its last checkpoint."""
     if check:
         return show_plan(plan_training(config, root, launched_ranks()))
-    bus_errors_named()
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):

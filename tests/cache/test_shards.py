@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import Crc32cCodec
 
-from cache.shards import shard_bytes, write_shard
+from cache.shards import parse_shard, shard_bytes, write_shard
+from common.errors import CacheError
 
 
 def array_of(folder, shape, dtype, chunk, shard, fill):
@@ -57,3 +59,25 @@ def test_chunks_of_nothing_but_fill_values_are_written_in_their_place(tmp_path):
     data = (tmp_path / "c" / "0").read_bytes()
     assert len(data) == 4 * (3 * 4 + 4) + 4 * 16 + 4
     assert np.array_equal(np.frombuffer(data, "<f4", 3, offset=2 * 16), rows[6:9])
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_shard_reads_as_it_was_written_and_any_changed_bit_is_refused(data, tmp_path_factory):
+    chunk = data.draw(st.integers(1, 5), "chunk_rows")
+    shard = chunk * data.draw(st.integers(1, 4), "chunks in a shard")
+    rows = data.draw(st.integers(1, shard), "rows")
+    width = data.draw(st.sampled_from([None, 1, 3]), "width")
+    dtype = data.draw(st.sampled_from(["float16", "float32", "uint32", "int32", "int8"]))
+    values = np.random.default_rng(rows).integers(1, 99, (rows,) if width is None else (rows, width)).astype(dtype)
+    file = tmp_path_factory.mktemp("shard") / "0"
+    write_shard(file, values, 0, shard, chunk)
+    content = bytearray(file.read_bytes())
+    read = parse_shard(bytes(content), file, dtype, width, rows, shard, chunk)
+    assert (read.dtype, read.shape) == (values.dtype, values.shape)
+    assert np.array_equal(read, values)
+    content[data.draw(st.integers(0, len(content) - 1), "byte")] ^= 1 << data.draw(st.integers(0, 7), "bit")
+    with pytest.raises(CacheError, match=f"{file}: "):
+        parse_shard(bytes(content), file, dtype, width, rows, shard, chunk)
+    with pytest.raises(CacheError, match=f"{file}: .* bytes, .* were written"):
+        parse_shard(bytes(content[:-1]), file, dtype, width, rows, shard, chunk)
