@@ -74,7 +74,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     copies = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with replacing(path) as temporary:
         save_file(copies, temporary, {"format": "pt", **metadata})
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def _read_safetensors(path: Path) -> TensorFile:

@@ -1,0 +1,56 @@
+"""Standard output and error whose reader may go away: `python -m distill train | head -1` trains on.
+
+Nothing that a command is run for is on its standard output; so a reader that has seen enough ends no work.
+"""
+
+import io
+import sys
+
+import click
+
+from common.text import printable
+
+
+def say(text: object = "") -> None:
+    """Print text from outside, line by line, with nothing in it that a terminal would obey."""
+    click.echo("\n".join(printable(line) for line in str(text).split("\n")))
+
+
+def outlive_readers() -> None:
+    """From now on what is printed is dropped once nobody reads it; streams that a caller has put there stay."""
+    sys.stdout = _outliving(sys.stdout, sys.__stdout__, "standard output")
+    sys.stderr = _outliving(sys.stderr, sys.__stderr__, "standard error")
+
+
+def _outliving(stream, original, name: str):
+    if stream is None or stream is not original or isinstance(getattr(stream.buffer, "raw", None), _Pipe):
+        return stream
+    stream.flush()
+    buffer = io.BufferedWriter(_Pipe(stream.fileno(), name))
+    return io.TextIOWrapper(
+        buffer,
+        stream.encoding,
+        "backslashreplace",
+        line_buffering=stream.line_buffering or name == "standard error",
+        write_through=stream.write_through,
+    )
+
+
+class _Pipe(io.FileIO):
+    """A descriptor that takes everything: writes that fail are dropped, the first with an error unless a reader left."""
+
+    def __init__(self, descriptor: int, what: str) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._what, self._failed = what, False
+
+    def write(self, data) -> int:
+        if not self._failed:
+            try:
+                return super().write(data) or 0
+            except BrokenPipeError:
+                self._failed = True
+            except OSError as error:
+                self._failed = True
+                error.filename = self._what
+                raise
+        return memoryview(data).nbytes
