@@ -41,7 +41,7 @@ class Commands(click.Group):
             if not first_to_fail(error):
                 raise SystemExit(Refusal.exit_code) from None
             if isinstance(error, click.ClickException):
-                error.message = printable(error.message)
+                error.message = printable(error.message)  # type: ignore[misc]
                 raise
             line = line_of(error)
             if line is None:
@@ -62,9 +62,8 @@ def experiment_options(command: Callable) -> Callable:
         click.option(
             "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
         ),
-        overrides_option,
     ]
-    wrapped: Callable = with_config
+    wrapped: Callable = overrides_option(with_config)
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped

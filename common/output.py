@@ -5,6 +5,7 @@ Nothing that a command is run for is on its standard output; so a reader that ha
 
 import io
 import sys
+from typing import Any, TextIO
 
 import click
 
@@ -22,28 +23,28 @@ def outlive_readers() -> None:
     sys.stderr = _outliving(sys.stderr, sys.__stderr__, "standard error")
 
 
-def _outliving(stream, original, name: str):
-    if stream is None or stream is not original or isinstance(getattr(stream.buffer, "raw", None), _Pipe):
+def _outliving(stream: TextIO, original: TextIO | None, name: str) -> TextIO:
+    if stream is not original or not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
-    buffer = io.BufferedWriter(_Pipe(stream.fileno(), name))
+    pipe = _Pipe(stream.fileno(), name)
     return io.TextIOWrapper(
-        buffer,
+        pipe if stream.write_through else io.BufferedWriter(pipe),  # as Python's own: `python -u` buffers nothing
         stream.encoding,
         "backslashreplace",
-        line_buffering=stream.line_buffering or name == "standard error",
+        line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
 
 
 class _Pipe(io.FileIO):
-    """A descriptor that takes everything: writes that fail are dropped, the first with an error unless a reader left."""
+    """A descriptor that takes everything: what cannot be written is dropped. Only a reader that left is no error."""
 
     def __init__(self, descriptor: int, what: str) -> None:
         super().__init__(descriptor, "wb", closefd=False)
         self._what, self._failed = what, False
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         if not self._failed:
             try:
                 return super().write(data) or 0

@@ -12,7 +12,7 @@ MOST_WORKERS = 1024
 
 def _writable(text: str) -> str:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{reprlib.repr(text)} holds a NUL, or bytes that are not UTF-8: no experiment file can say that")
+        raise ValueError(f"{reprlib.repr(text)} holds a NUL, or bytes that are not UTF-8: write it otherwise")
     return text
 
 

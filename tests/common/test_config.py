@@ -177,7 +177,7 @@ def test_whole_numbers_will_do_for_fractions_and_lists_for_tuples(write):
 
 def test_an_epoch_without_a_step_is_refused(write):
     text = BASE + "samples = 99\n[train]\nbatch_size = 100\n"
-    with pytest.raises(ConfigError, match="train.batch_size = 100 leaves no step in an epoch of 99 samples"):
+    with pytest.raises(ConfigError, match=r"train\.batch_size = 100 leaves no step in an epoch of 99 samples"):
         load_config(write(text))
     assert load_config(write(text.replace("99", "100"))).faces.samples == 100
     assert load_config(write(text.replace("99", "99\nsubset = 'caches/x'"))).faces.samples == 99

@@ -58,9 +58,13 @@ def test_file_and_folders_are_on_the_disk_in_the_order_that_a_power_cut_needs(tm
 def test_a_failed_write_leaves_the_old_file_and_names_it(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, 1)
-    with pytest.raises(OSError, match="No space left") as error, replacing(path) as temporary:
+
+    def half(temporary: Path) -> None:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left") as error, replacing(path) as temporary:
+        half(temporary)
     assert error.value.filename == str(path)
     assert path.read_text() == "1\n"
     assert list(tmp_path.iterdir()) == [path]

@@ -43,9 +43,11 @@ main()
 
 def launch(tmp_path: Path, what: str) -> subprocess.CompletedProcess:
     (tmp_path / "ranks.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "common.launch", "--standalone", "--nproc_per_node=2", tmp_path / "ranks.py", "run"]
+    launch = [sys.executable, "-m", "common.launch", "--standalone", "--nproc_per_node=2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WHAT": what}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(
+        [*launch, tmp_path / "ranks.py", "run"], env=environment, capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
 
 
 @pytest.mark.parametrize(
