@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 
 from cache import ledger
 from cache.layout import Array, Layout
 from cache.sealed import seal_of
-from cache.shards import CRC_BYTES, NO_CHUNK
+from cache.shards import CRC_BYTES, shard_index
 from cache.storage import to_stored
 from cache.store import FORMAT, create, read_manifest, write_manifest, write_part
 
@@ -46,22 +45,25 @@ def write_sparse(path: Path, layout: Layout) -> None:
 
 
 def _write_hole(file: Path, array: Array, layout: Layout, rows: int) -> None:
-    chunk = layout.chunk_rows * (array.width or 1) * np.dtype(array.dtype).itemsize + CRC_BYTES
-    written = -(-rows // layout.chunk_rows)
-    index = np.full((layout.shard_rows // layout.chunk_rows, 2), NO_CHUNK, "<u8")
-    index[:written, 0], index[:written, 1] = np.arange(written) * chunk, chunk
+    written, chunk = -(-rows // layout.chunk_rows), layout.chunk_rows * array.row_bytes + CRC_BYTES
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "wb") as out:
         out.truncate(written * chunk)
         out.seek(written * chunk)
-        out.write(index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(CRC_BYTES, "little"))
+        out.write(shard_index(rows, array.row_bytes, layout.shard_rows, layout.chunk_rows))
 
 
 def _create(path: Path, layout: Layout, confidence: str) -> None:
     manifest = {
         "format": FORMAT,
-        "teacher": {"name": "noise", "weights_sha256": "0" * 64, "size": [112, 112], "channel_order": "rgb"},
-        "faces": {"samples": layout.samples, "identities": layout.classes},
+        "teacher": {
+            "name": "noise",
+            "weights_sha256": "0" * 64,
+            "size": [112, 112],
+            "channel_order": "rgb",
+            "precision": "",
+        },
+        "faces": {"kind": "made up", "samples": layout.samples, "identities": layout.classes, "fingerprint": ""},
         "views": {"policy": "none", "seed": 0, "count": layout.views},
         "confidence": confidence,
         "decoder": "none",

@@ -23,7 +23,7 @@ from cache.finished import COMMANDS
 from cache.info import describe_cache
 from cache.plan import plan_build
 from cache.reader import TeacherCache
-from cache.repair import drop_damaged
+from cache.repair import repair as repair_cache
 from cache.teachers import describe_teacher, open_teacher
 from cache.verify import check_faces, check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
@@ -122,9 +122,7 @@ def _replay(
 @machine_options
 def repair(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Drop what is damaged in a cache and compute that again."""
-    dropped = drop_damaged(config.cache_dir, open_faces(config, root))
-    click.echo(f"{dropped} damaged or unfinished unit(s) to compute again")
-    _run(build_cache, config, root, device, threads)
+    _run(repair_cache, config, root, device, threads)
 
 
 @main.command("teacher-info")

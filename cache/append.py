@@ -7,10 +7,8 @@ sealed. The result has the bytes of a cache that was built with all the views at
 from pathlib import Path
 from typing import Any
 
-import zarr
-
-from cache.build import build, describe
-from cache.layout import Layout
+from cache.build import describe, go_on, one_writer
+from cache.mapping import refuse_too_many_shards
 from cache.store import BINDS_BUILD, read_manifest, refuse_difference, write_manifest
 from common.config import Config
 from common.errors import CacheError
@@ -27,29 +25,21 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     anything else, or has more views already, and what `build` raises.
     """
     path = config.cache_dir
-    have = read_manifest(path)
-    layout, manifest = describe(config, source, teacher, Views.of(config.views), threads)
-    count = have["views"]["count"]
-    refuse_difference(path, have, _with_views(manifest, count), BINDS_BUILD)
-    if layout.views < count:
-        raise CacheError(f"{path}: has {count} views, views.count is {layout.views}: views are added, never taken away")
-    if rank() == 0 and layout.views > count:
-        grow(path, layout)
-        grown = _with_views(have, layout.views)
-        write_manifest(path, {**grown, "sealed": None})
-    barrier()
-    return build(config, source, teacher, threads, quiet)
-
-
-def grow(path: Path, layout: Layout) -> None:
-    """Give every array the shape it has in `layout`. Larger arrays than the manifest's are harmless, so this is done
-    before the manifest says so, and again after a kill between the two."""
-    group = zarr.open_group(path, mode="r+")
-    for array in layout.arrays.values():
-        stored = group[array.name]
-        assert isinstance(stored, zarr.Array)
-        if stored.shape != array.shape:
-            stored.resize(array.shape)
+    with one_writer(path, "an append"):
+        have = read_manifest(path)
+        layout, manifest = describe(config, source, teacher, Views.of(config.views), threads)
+        count = have["views"]["count"]
+        refuse_difference(path, have, _with_views(manifest, count), BINDS_BUILD)
+        if layout.views < count:
+            raise CacheError(
+                f"{path}: has {count} views, views.count is {layout.views}: views are added, never taken away"
+            )
+        if rank() == 0 and layout.views > count:
+            refuse_too_many_shards(path, layout)
+            # The arrays' own metadata follow in `go_on`, as they do after a kill right here.
+            write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
+        barrier()
+        return go_on(config, source, teacher, threads, quiet)
 
 
 def _with_views(manifest: dict[str, Any], count: int) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Running the same build again goes on where it stopped, and ends in the same byte
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +17,15 @@ import numpy as np
 
 from cache import ledger, store
 from cache.layout import Layout, Unit
+from cache.mapping import refuse_too_many_shards
+from cache.metadata import write_metadata
 from cache.render import Batch, rendered
 from cache.seal import seal
 from cache.shards import naming_a_full_disk
 from cache.storage import to_stored
 from common.config import Config
 from common.errors import DataError, ModelError
+from common.locks import only_writer
 from common.models import FaceModel
 from common.pixels import decoder_version
 from common.progress import progress
@@ -41,12 +45,36 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     cache.on_bad_image = "skip").
     """
     path = config.cache_dir
+    with nullcontext() if _finished(path) else one_writer(path, "a build"):
+        if rank() == 0 and not path.exists():
+            layout, manifest = describe(config, source, teacher, Views.of(config.views), threads)
+            refuse_too_many_shards(path, layout)
+            with naming_a_full_disk(path):
+                store.create(path, layout, manifest, source.labels)
+        barrier()
+        return go_on(config, source, teacher, threads, quiet)
+
+
+@contextmanager
+def one_writer(path: Path, what: str) -> Iterator[None]:
+    """All ranks of one command write a cache together; the first holds its lock.
+
+    Raises UserError saying who is at work on it.
+    """
+    with only_writer(path, what) if rank() == 0 else nullcontext():
+        yield
+
+
+def _finished(path: Path) -> bool:
+    """Then a build only reads, and may lie where nothing can be written, a lock neither."""
+    return path.exists() and store.read_manifest(path)["sealed"] is not None
+
+
+def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
+    """Compute the units a cache lacks and seal it; for the holder of its lock. Returns its folder."""
+    path = config.cache_dir
     views = Views.of(config.views)
     layout, manifest = describe(config, source, teacher, views, threads)
-    if rank() == 0 and not path.exists():
-        with naming_a_full_disk(path):
-            store.create(path, layout, manifest, source.labels)
-    barrier()
     have = store.read_manifest(path)
     store.refuse_difference(path, have, manifest, store.BINDS_BUILD)
     skipped = ledger.read_skipped(path)
@@ -57,6 +85,8 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
         )
     if have["sealed"]:
         return path
+    if rank() == 0:
+        write_metadata(path, layout)
     mine = _unfinished(path, layout)[rank() :: world_size()]
     barrier()  # every rank has listed the units before the first one is finished
     total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()

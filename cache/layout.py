@@ -37,6 +37,11 @@ class Array:
     def shape(self) -> tuple[int, ...]:
         return tuple(n for n in (self.views, self.rows, self.width) if n is not None)
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row as it is stored."""
+        return (self.width or 1) * np.dtype(self.dtype).itemsize
+
     def blocks(self, rows: int) -> tuple[int, ...]:
         """Shape of a chunk or shard of so many rows, as Zarr states it."""
         return tuple(n for n in (self.views and 1, rows, self.width) if n is not None)
@@ -99,13 +104,20 @@ class Layout:
         arrays = self.arrays
         return [arrays[name].file(unit.view, unit.shard) for name in self.unit_arrays(unit)]
 
+    def rows_of(self, array: Array, shard: int) -> int:
+        """Rows a shard of an array holds; only the last one has fewer than shard_rows."""
+        return min(self.shard_rows, array.rows - shard * self.shard_rows)
+
+    def shard_files(self, name: str) -> list[str]:
+        """All shard files of an array, view by view, relative to the cache."""
+        array = self.arrays[name]
+        shards = -(-array.rows // self.shard_rows)
+        return [array.file(view, shard) for view in range(array.views or 1) for shard in range(shards)]
+
     @property
     def bytes_on_disk(self) -> int:
         """Bytes of all shard files of a finished store."""
         return sum(
-            (array.views or 1)
-            * shard_bytes(
-                array.rows, (array.width or 1) * np.dtype(array.dtype).itemsize, self.shard_rows, self.chunk_rows
-            )
+            (array.views or 1) * shard_bytes(array.rows, array.row_bytes, self.shard_rows, self.chunk_rows)
             for array in self.arrays.values()
         )

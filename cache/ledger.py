@@ -6,14 +6,16 @@ unit has a small file of its own (ledger/view0-shard00003.json), so that ranks n
 into the attributes of the Zarr group `ledger`.
 """
 
-import json
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cache.layout import Layout, Unit
+from cache.schema import LedgerGroup, Record
 from cache.shards import naming_a_full_disk
-from cache.store import write_attributes
+from cache.store import entry, write_group
+from common.documents import read_document, read_regular
 from common.errors import CacheError
 from common.files import sha256_of, sync, write_json
 
@@ -27,34 +29,29 @@ def record(path: Path, layout: Layout, unit: Unit, skipped: Mapping[int, str]) -
         "files": {file: entry(path / file) for file in files},
         "skipped": {str(sample): reason for sample, reason in skipped.items()},
     }
+    for folder in {folder for file in files for folder in (path / file).parents if folder.is_relative_to(path)}:
+        sync(folder)
     with naming_a_full_disk(path / "ledger"):
         write_json(path / "ledger" / f"{unit.name}.json", finished)
 
 
-def entry(file: Path) -> dict[str, Any]:
-    """What the ledger keeps of one file."""
-    return {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-
-
 def read(path: Path) -> dict[str, dict[str, Any]]:
     """All entries so far: relative file name -> {"bytes", "sha256"}."""
-    return {name: entry for part in _parts(path) for name, entry in part.get("files", {}).items()}
+    return {name: {**entry} for part in _parts(path) for name, entry in part["files"].items()}
 
 
 def read_skipped(path: Path) -> dict[int, str]:
     """Samples whose pictures were left out so far, ascending, and why."""
-    found = {int(sample): reason for part in _parts(path) for sample, reason in part.get("skipped", {}).items()}
+    found = {int(sample): reason for part in _parts(path) for sample, reason in part["skipped"].items()}
     return dict(sorted(found.items()))
 
 
-def _parts(path: Path) -> Iterator[dict[str, Any]]:
+def _parts(path: Path) -> Iterator[Record]:
     """What was gathered, then the file of every unit finished since."""
-    yield json.loads((path / "ledger" / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    remedy = "take it from a copy of this cache, or remove the cache and build it again"
+    yield read_document(path / "ledger" / "zarr.json", LedgerGroup, CacheError, remedy)["attributes"]
     for file in sorted((path / "ledger").glob("view*.json")):
-        try:
-            yield json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            raise CacheError(f"{file}: damaged ledger entry: remove it and run the build again") from None
+        yield read_document(file, Record, CacheError, "remove it and run the build again")
 
 
 def finished(path: Path, layout: Layout) -> set[Unit]:
@@ -64,15 +61,14 @@ def finished(path: Path, layout: Layout) -> set[Unit]:
 
 
 def gather(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mapping[int, str]) -> None:
-    """Keep all entries in the ledger group's attributes and drop the unit files, and what kills left of them."""
+    """Keep all entries in the ledger group's attributes and drop the unit files."""
     attributes = {
         "files": dict(sorted(entries.items())),
         "skipped": {str(sample): skipped[sample] for sample in sorted(skipped)},
     }
-    write_attributes(path / "ledger", attributes)
-    for folder, pattern in ((path / "ledger", "view*.json"), (path / "ledger", ".*.tmp"), (path, ".*.tmp")):
-        for file in folder.glob(pattern):
-            file.unlink()
+    write_group(path / "ledger", attributes)
+    for file in (path / "ledger").glob("view*.json"):
+        file.unlink()
 
 
 def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
@@ -84,20 +80,23 @@ def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
 def check_file(path: Path, name: str, wanted: dict[str, Any]) -> str | None:
     """What is wrong with one file of the ledger; None when it is as it was written."""
     file = path / name
-    if not file.exists():
-        return f"{file}: missing"
-    if file.stat().st_size != wanted["bytes"]:
-        return f"{file}: {file.stat().st_size} bytes, {wanted['bytes']} were written"
-    if sha256_of(file) != wanted["sha256"]:
-        return f"{file}: its bytes changed after it was written"
+    try:
+        if not file.is_file():
+            return f"{file}: missing"
+        if file.stat().st_size != wanted["bytes"]:
+            return f"{file}: {file.stat().st_size} bytes, {wanted['bytes']} were written"
+        if sha256_of(file) != wanted["sha256"]:
+            return f"{file}: its bytes changed after it was written"
+    except OSError as error:
+        return f"{file}: cannot be read ({error.strerror})"
     return None
 
 
 def digest(path: Path) -> str:
     """SHA-256 that binds a sealed manifest to its gathered ledger."""
-    return sha256_of(path / "ledger" / "zarr.json")
+    return hashlib.sha256(read_regular(path / "ledger" / "zarr.json", CacheError, "build the cache again")).hexdigest()
 
 
 def _present(path: Path, entries: dict[str, dict[str, Any]], name: str) -> bool:
     file = path / name
-    return name in entries and file.exists() and file.stat().st_size == entries[name]["bytes"]
+    return name in entries and file.is_file() and file.stat().st_size == entries[name]["bytes"]

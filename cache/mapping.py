@@ -8,21 +8,26 @@ a row does not check its CRC: `python -m cache verify` does that.
 
 import ctypes
 import ctypes.util
+import errno
 import mmap
 import os
+import sys
 import weakref
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 
-from cache.shards import CRC_BYTES, INDEX_ENTRY_BYTES, NO_CHUNK
+from cache.layout import Layout
+from cache.shards import CRC_BYTES, MEND, refuse_other_shard, shard_bytes, shard_index
 from common.errors import CacheError
 
 _MAP_NORESERVE = 0x4000 if os.uname().sysname == "Linux" else 0x40
 _MAP_FIXED = 0x10
 _MAP_FAILED = ctypes.c_void_p(-1).value
+_MAX_MAP_COUNT = Path("/proc/sys/vm/max_map_count")
+# Left for what else a process maps: its libraries, the faces, PyTorch's pools (some 1,500 seen in training).
+_OTHER_MAPS = 4096
 
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -33,22 +38,26 @@ _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 class RowWindow:
     """Rows of a sharded, uncompressed Zarr array; `take` copies the asked rows out."""
 
-    def __init__(self, files: Sequence[Path], dtype: str, width: int | None, shard_rows: int, chunk_rows: int) -> None:
-        """files: shard files in order; width: elements of a row, None where a row is one number.
+    def __init__(self, path: Path, layout: Layout, name: str) -> None:
+        """Map the array `name` of the cache at `path`.
 
-        Raises CacheError for a file that is missing, truncated, or whose shard index is damaged.
+        Raises CacheError for a file that is missing or has another size or index than its rows ask for, and when the
+        system maps no more files.
         """
-        self._dtype, self._width = np.dtype(dtype), width
-        self._shard_rows, self._chunk_rows = shard_rows, chunk_rows
-        row_bytes = (width or 1) * self._dtype.itemsize
-        chunk_bytes, chunks = chunk_rows * row_bytes + CRC_BYTES, shard_rows // chunk_rows
-        slot = -(-(chunks * (chunk_bytes + INDEX_ENTRY_BYTES) + CRC_BYTES) // mmap.PAGESIZE) * mmap.PAGESIZE
+        array, files = layout.arrays[name], [path / file for file in layout.shard_files(name)]
+        self._dtype, self._width = np.dtype(array.dtype), array.width
+        self._shard_rows, self._chunk_rows = layout.shard_rows, layout.chunk_rows
+        row_bytes, chunks = array.row_bytes, layout.shard_rows // layout.chunk_rows
+        chunk_bytes = layout.chunk_rows * row_bytes + CRC_BYTES
+        whole = shard_bytes(layout.shard_rows, row_bytes, layout.shard_rows, layout.chunk_rows)
+        slot = -(-whole // mmap.PAGESIZE) * mmap.PAGESIZE
         base = _reserve(len(files) * slot)
         weakref.finalize(self, _libc.munmap, base, len(files) * slot)
+        shards = len(files) // (array.views or 1)
         for number, file in enumerate(files):
-            _map_shard(file, base + number * slot, chunks, chunk_bytes)
+            _map_shard(file, base + number * slot, layout.rows_of(array, number % shards), row_bytes, layout)
         rows: np.ndarray = np.ndarray(
-            shape=(len(files), chunks, chunk_rows),
+            shape=(len(files), chunks, layout.chunk_rows),
             dtype=np.dtype((np.void, row_bytes)),
             buffer=memoryview((ctypes.c_char * (len(files) * slot)).from_address(base)),
             strides=(slot, chunk_bytes, row_bytes),
@@ -72,37 +81,56 @@ def _reserve(size: int) -> int:
     return base
 
 
-def _map_shard(file: Path, address: int, chunks: int, chunk_bytes: int) -> None:
+def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layout) -> None:
+    """Raises CacheError unless the file holds so many rows as its size and index say."""
     try:
-        handle = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
-        raise CacheError(f"{file}: missing shard: mend it with `python -m cache repair`") from None
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        reason = "missing shard" if error.errno == errno.ENOENT else error.strerror
+        raise CacheError(f"{file}: {reason}: {MEND}") from None
     try:
         size = os.fstat(handle).st_size
-        _check_index(file, handle, size, chunks, chunk_bytes)
+        wanted = shard_bytes(rows, row_bytes, layout.shard_rows, layout.chunk_rows)
+        index = shard_index(rows, row_bytes, layout.shard_rows, layout.chunk_rows)
+        refuse_other_shard(file, size, wanted, os.pread(handle, len(index), max(size - len(index), 0)), index)
         if _libc.mmap(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, handle, 0) == _MAP_FAILED:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(file))
+            raise CacheError(
+                f"{file}: cannot be mapped ({os.strerror(ctypes.get_errno())}): this system maps {map_limit():,} files "
+                "for a process (sysctl vm.max_map_count): raise it, or build with a larger cache.shard_rows"
+            )
     finally:
         os.close(handle)
 
 
-def _check_index(file: Path, handle: int, size: int, chunks: int, chunk_bytes: int) -> None:
-    """The index at the end of the file must be intact and put chunk i at i * chunk_bytes.
+def map_limit() -> int:
+    """How many files a process may map on this system (vm.max_map_count of Linux; elsewhere there is no such bound)."""
+    try:
+        return int(_MAX_MAP_COUNT.read_text())
+    except (OSError, ValueError):
+        return sys.maxsize
 
-    Chunks behind the last row of the array are not written; only they may be absent.
-    """
-    length = chunks * INDEX_ENTRY_BYTES + CRC_BYTES
-    tail = os.pread(handle, length, max(size - length, 0))
-    if len(tail) != length or int.from_bytes(tail[-CRC_BYTES:], "little") != google_crc32c.value(tail[:-CRC_BYTES]):
-        raise CacheError(f"{file}: truncated or damaged shard: mend it with `python -m cache repair`")
-    index = np.frombuffer(tail[:-CRC_BYTES], "<u8").reshape(chunks, 2)
-    present = index[:, 0] != NO_CHUNK
-    written = int(present.sum())
-    regular = np.stack([np.arange(written) * chunk_bytes, np.full(written, chunk_bytes)], 1)
-    if not present[:written].all() or not np.array_equal(index[:written], regular):
-        raise CacheError(f"{file}: its chunks are not in order; this shard was not written by `python -m cache build`")
-    if size != written * chunk_bytes + length:
-        raise CacheError(
-            f"{file}: {size} bytes instead of {written * chunk_bytes + length}: "
-            "damaged shard, mend it with `python -m cache repair`"
-        )
+
+def too_many_shards(layout: Layout) -> str | None:
+    """Why a student could not map a cache of this layout, with the cache.shard_rows to choose; None if it can."""
+    room = map_limit() - _OTHER_MAPS
+    if _maps_of_a_student(layout) <= room:
+        return None
+    fitting = layout
+    while _maps_of_a_student(fitting) > room and fitting.shards > 1:
+        fitting = replace(fitting, shard_rows=2 * fitting.shard_rows)
+    return (
+        f"with cache.shard_rows = {layout.shard_rows} a student maps {_maps_of_a_student(layout):,} files, more than "
+        f"this system allows a process ({map_limit():,}, vm.max_map_count): set cache.shard_rows = {fitting.shard_rows}"
+    )
+
+
+def refuse_too_many_shards(path: Path, layout: Layout) -> None:
+    """Raise CacheError for a cache that no student could map here."""
+    reason = too_many_shards(layout)
+    if reason is not None:
+        raise CacheError(f"{path}: {reason}")
+
+
+def _maps_of_a_student(layout: Layout) -> int:
+    """Embeddings, their scales in int8, confidences, and the pixels that train.verify compares; pictures in replay."""
+    return (4 if layout.dtype == "int8" else 3) * layout.views * layout.shards + layout.shards

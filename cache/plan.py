@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cache import ledger
 from cache.layout import Layout
+from cache.mapping import too_many_shards
 from cache.store import layout_of, read_manifest
 from common.config import Config
 from common.errors import UserError
@@ -30,6 +31,9 @@ def plan_build(config: Config, root: Path) -> Plan:
             chunk_rows=config.cache.chunk_rows,
         )
         plan.add("teacher forward passes", f"{samples * views.count:,} in {len(list(layout.units())):,} units")
+        reason = None if config.cache_dir.exists() else too_many_shards(layout)
+        if reason is not None:
+            plan.missing.append(reason)
         plan.add("cache", f"{size_text(layout.bytes_on_disk)} of {config.cache.dtype}, {layout.dim} wide")
     plan.add("state", _state(config.cache_dir))
     return plan

@@ -12,10 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from cache import ledger, store
 from cache.mapping import RowWindow
+from cache.metadata import wrong_metadata
 from cache.sealed import broken_seals
+from cache.shards import MEND
 from cache.storage import from_stored
-from cache.store import BINDS_STUDENT, layout_of, open_arrays, read_manifest, refuse_difference
+from cache.store import BINDS_STUDENT, layout_of, read_manifest, refuse_difference
 from common.config_stage_one import ModelConfig
 from common.errors import CacheError
 from common.files import sha256_of
@@ -29,7 +32,7 @@ class TeacherCache:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises CacheError when there is no cache, it is not sealed, or its manifest or ledger was edited since."""
+        """Raises CacheError when there is no cache, it is not sealed, or its metadata or ledger were edited since."""
         self.path = Path(path)
         self.manifest = read_manifest(self.path)
         if not self.manifest["sealed"]:
@@ -37,6 +40,8 @@ class TeacherCache:
         for broken in broken_seals(self.path, self.manifest):
             raise CacheError(f"{broken}: run `python -m cache verify`, or build the cache again")
         self._layout = layout_of(self.manifest)
+        for wrong in wrong_metadata(self.path, self._layout):
+            raise CacheError(f"{wrong}: {MEND}")
         self._windows: dict[str, RowWindow] = {}
 
     def __len__(self) -> int:
@@ -66,17 +71,17 @@ class TeacherCache:
     @cached_property
     def labels(self) -> np.ndarray:
         """int32 (N,), the class of every sample."""
-        return open_arrays(self.path)["label"][:]
+        return self._whole("label")
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D), unit rows: the mean direction of every class over all its views."""
-        return open_arrays(self.path)["center"][:]
+        return self._whole("center")
 
     @cached_property
     def counts(self) -> np.ndarray:
         """int32 (C,), samples of every class, without those that were skipped."""
-        return open_arrays(self.path)["count"][:]
+        return self._whole("count")
 
     @cached_property
     def skipped(self) -> np.ndarray:
@@ -151,11 +156,18 @@ class TeacherCache:
         compared = {"teacher": {key: have.get(key) for key in wanted}}
         refuse_difference(self.path, compared, {"teacher": wanted}, ("teacher",))
 
+    def _whole(self, name: str) -> np.ndarray:
+        """A small array that all views share; every training reads all of it, so its bytes are compared first."""
+        entries = ledger.read(self.path)
+        for file in self._layout.shard_files(name):
+            if file not in entries:
+                raise CacheError(f"{self.path / file}: not in the ledger: {MEND}")
+            fault = ledger.check_file(self.path, file, entries[file])
+            if fault is not None:
+                raise CacheError(f"{fault}: {MEND}")
+        return store.read_rows(self.path, self._layout, name)
+
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:
-            layout = self._layout
-            array = layout.arrays[name]
-            views = range(array.views or 1)
-            files = [self.path / array.file(view, shard) for view in views for shard in range(layout.shards)]
-            self._windows[name] = RowWindow(files, array.dtype, array.width, layout.shard_rows, layout.chunk_rows)
+            self._windows[name] = RowWindow(self.path, self._layout, name)
         return self._windows[name]

@@ -1,41 +1,78 @@
-"""Take what is damaged out of a cache, so that the next build computes that and nothing else."""
+"""Take what is damaged out of a cache and compute that and nothing else again.
 
-import shutil
+Nothing is changed before it is known that the cache can be sealed again: it is one of this teacher, these faces and
+these views, and its ledger can be read. Then it is unsealed first of all, so that whatever a kill leaves behind is an
+unfinished cache, which the same command or a build finishes.
+"""
+
 from pathlib import Path
 from typing import Any
 
 from cache import ledger
-from cache.seal import SEALED_ARRAYS
-from cache.store import layout_of, read_manifest, write_manifest, write_rows
+from cache.build import describe, go_on, one_writer
+from cache.store import (
+    BINDS_BUILD,
+    describe_faces,
+    entry,
+    layout_of,
+    read_manifest,
+    refuse_difference,
+    write_manifest,
+    write_rows,
+)
+from common.config import Config
+from common.files import sync_tree
+from common.models import FaceModel
+from common.runtime import barrier, rank
 from common.sources import FaceSource
+from common.views import Views
+
+
+def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
+    """Mend the cache of an experiment, sealed or not; returns its folder, which has the bytes of an undamaged build.
+
+    Raises CacheError, with nothing changed, when the cache was made from anything else or its ledger is damaged;
+    and what `build` raises.
+    """
+    path = config.cache_dir
+    with one_writer(path, "a repair"):
+        _, manifest = describe(config, source, teacher, Views.of(config.views), threads)
+        refuse_difference(path, read_manifest(path), manifest, BINDS_BUILD)
+        barrier()  # every rank has compared before the first byte changes
+        if rank() == 0:
+            dropped = drop_damaged(path, source)
+            if not quiet:
+                print(f"{dropped} damaged or unfinished unit(s) to compute again", flush=True)
+        barrier()
+        return go_on(config, source, teacher, threads, quiet)
 
 
 def drop_damaged(path: Path, source: FaceSource) -> int:
     """Unseal a cache and forget every unit with a file that is missing or not as written; returns their number.
 
-    Labels, which the source knows, are written again; centres, counts and confidences follow when the cache is sealed.
-    The finished build has the bytes of one that was never damaged.
+    Labels, which the source knows, are written again; centres, counts and confidences are when the cache is sealed.
+    Raises CacheError, with nothing changed, when the faces are others or the ledger is damaged.
     """
     manifest = read_manifest(path)
-    layout = layout_of(manifest)
-    entries = ledger.read(path)
-    healthy = {name: entry for name, entry in entries.items() if ledger.check_file(path, name, entry) is None}
-    skipped = ledger.read_skipped(path)
+    refuse_difference(path, manifest, {"faces": describe_faces(source)}, ("faces",))
+    layout, entries, skipped = layout_of(manifest), ledger.read(path), ledger.read_skipped(path)
+    whole = {name for name, wanted in entries.items() if ledger.check_file(path, name, wanted) is None}
     kept: dict[str, dict[str, Any]] = {}
     still_skipped: dict[int, str] = {}
-    dropped = 0
+    damaged = []
     for unit in layout.units():
         files = layout.files_of(unit)
-        if all(name in healthy for name in files):
-            kept |= {name: healthy[name] for name in files}
+        if whole.issuperset(files):
+            kept |= {name: entries[name] for name in files}
             still_skipped |= {i: reason for i, reason in skipped.items() if unit.start <= i < unit.stop}
         elif any(name in entries or (path / name).exists() for name in files):
-            dropped += 1
-            for name in files:
-                (path / name).unlink(missing_ok=True)
-    for name in SEALED_ARRAYS:
-        shutil.rmtree(path / name / "c", ignore_errors=True)
-    write_rows(path, layout, "label", source.labels)
+            damaged.append(unit)
     write_manifest(path, {**manifest, "sealed": None})
+    write_rows(path, layout, "label", source.labels)
+    sync_tree(path / "label")
+    kept |= {name: entry(path / name) for name in layout.shard_files("label")}
     ledger.gather(path, kept, still_skipped)
-    return dropped
+    for unit in damaged:
+        for name in layout.files_of(unit):
+            (path / name).unlink(missing_ok=True)
+    return len(damaged)

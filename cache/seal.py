@@ -4,7 +4,7 @@ Two more passes over the stored (rounded) embeddings, one shard in memory at a t
 Everything it writes follows from the finished units alone, so a kill in the middle is mended by sealing again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +12,59 @@ import numpy as np
 
 from cache import ledger
 from cache.layout import Layout
+from cache.metadata import wrong_metadata
 from cache.sealed import seal_of
+from cache.shards import MEND
 from cache.storage import from_stored
-from cache.store import layout_of, open_arrays, read_manifest, write_manifest, write_part, write_rows
+from cache.store import entry, layout_of, read_manifest, read_part, read_rows, write_manifest, write_part, write_rows
 from common.errors import CacheError
+from common.files import sync, sync_tree
 from common.subset import SELECTION
 
-SEALED_ARRAYS = ("confidence", "label", "center", "count")
+SEALED_ARRAYS = ("confidence", "center", "count")
 
 
 def seal(path: Path) -> None:
     """Seal a cache whose units are all finished.
 
-    Raises CacheError naming the first files that are missing or whose bytes are not those written down.
+    Raises CacheError naming the first files that are missing or whose bytes are not those written down: those of the
+    units, and the labels, which the ledger binds from the beginning.
     """
     manifest = read_manifest(path)
     layout = layout_of(manifest)
+    for wrong in wrong_metadata(path, layout):
+        raise CacheError(f"{wrong}: {MEND}")
     entries = _entries_of_every_unit(path, layout)
     skipped = ledger.read_skipped(path)
-    arrays = open_arrays(path)
-    labels = arrays["label"][:]
+    labels = read_rows(path, layout, "label")
     kept = np.ones(layout.samples, bool)
     kept[list(skipped)] = False
     counts = np.bincount(labels[kept], minlength=layout.classes).astype(np.int32)
-    sums = class_sums(arrays, layout, labels, kept)
+    sums = class_sums(path, layout, labels, kept)
     centers = unit_rows(sums)
     write_rows(path, layout, "center", centers)
     write_rows(path, layout, "count", counts)
     if manifest["confidence"] == "leave_one_out":
         del centers
-        confidences = leave_one_out(arrays, layout, labels, kept, sums, counts)
+        confidences = leave_one_out(path, layout, labels, kept, sums, counts)
     else:
         del sums
-        confidences = center_confidences(arrays, layout, labels, kept, centers)
+        confidences = center_confidences(path, layout, labels, kept, centers)
     for view, shard, values in confidences:
         write_part(path, layout, "confidence", view, shard, values)
     for name in SEALED_ARRAYS:
-        for file in sorted(p for p in (path / name).rglob("*") if p.is_file() and p.name != "zarr.json"):
-            entries[file.relative_to(path).as_posix()] = ledger.entry(file)
+        entries |= {file: entry(path / file) for file in layout.shard_files(name)}
     if (path / SELECTION).exists():
-        entries[SELECTION] = ledger.entry(path / SELECTION)
+        entries[SELECTION] = entry(path / SELECTION)
+    _drop_leftovers(path)
+    for name in SEALED_ARRAYS:
+        sync_tree(path / name)
+    sync(path)
     ledger.gather(path, entries, skipped)
     write_manifest(path, {**manifest, "sealed": seal_of(path, manifest, len(entries), skipped)})
 
 
-def class_sums(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def class_sums(path: Path, layout: Layout, labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Sum of each class's unit rows over all views: float64 (C,D), zeros for a class without kept samples.
 
     labels int (N,), kept bool (N,). Added up in a fixed order, so that it does not matter who computed which unit.
@@ -67,7 +75,7 @@ def class_sums(arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, ke
         own = labels[part][kept[part]]
         if not len(own):
             continue
-        rows = _rows(arrays, unit.view, part)[kept[part]]
+        rows = _rows(path, layout, unit.view, unit.shard)[kept[part]]
         order = np.argsort(own, kind="stable")
         classes, first = np.unique(own[order], return_index=True)
         sums[classes] += np.add.reduceat(rows[order], first, axis=0, dtype=np.float64)
@@ -81,17 +89,17 @@ def unit_rows(sums: np.ndarray) -> np.ndarray:
 
 
 def center_confidences(
-    arrays: Mapping[str, Any], layout: Layout, labels: np.ndarray, kept: np.ndarray, centers: np.ndarray
+    path: Path, layout: Layout, labels: np.ndarray, kept: np.ndarray, centers: np.ndarray
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """(view, shard, float32 (n,)): cosine of each row with the centre of its class, NaN where nothing is kept."""
     for unit in layout.units():
         part = slice(unit.start, unit.stop)
-        cosines = np.einsum("nd,nd->n", _rows(arrays, unit.view, part), centers[labels[part]])
+        cosines = np.einsum("nd,nd->n", _rows(path, layout, unit.view, unit.shard), centers[labels[part]])
         yield unit.view, unit.shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 
 def leave_one_out(
-    arrays: Mapping[str, Any],
+    path: Path,
     layout: Layout,
     labels: np.ndarray,
     kept: np.ndarray,
@@ -106,31 +114,42 @@ def leave_one_out(
         part = slice(shard * layout.shard_rows, min((shard + 1) * layout.shard_rows, layout.samples))
         own = np.zeros((part.stop - part.start, layout.dim))
         for view in range(layout.views):
-            own += _rows(arrays, view, part)
+            own += _rows(path, layout, view, shard)
         own[counts[labels[part]] == 1] = 0
         others = np.subtract(sums[labels[part]], own, out=own)
         lengths = np.sqrt(np.einsum("nd,nd->n", others, others))
         for view in range(layout.views):
-            dots = np.einsum("nd,nd->n", _rows(arrays, view, part), others)
+            dots = np.einsum("nd,nd->n", _rows(path, layout, view, shard), others)
             cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
             yield view, shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 
-def _rows(arrays: Mapping[str, Any], view: int, part: slice) -> np.ndarray:
-    scale = arrays["scale"][view, part] if "scale" in arrays else None
-    return from_stored(arrays["embedding"][view, part], scale)
+def _rows(path: Path, layout: Layout, view: int, shard: int) -> np.ndarray:
+    scale = read_part(path, layout, "scale", view, shard) if layout.dtype == "int8" else None
+    return from_stored(read_part(path, layout, "embedding", view, shard), scale)
 
 
 def _entries_of_every_unit(path: Path, layout: Layout) -> dict[str, dict[str, Any]]:
-    """The ledger entries of all units, whose files are hashed again. What an earlier seal left behind is not among
-    them: it is written anew."""
+    """The ledger entries of labels and units, whose files are hashed again. What an earlier seal left behind is not
+    among them: it is written anew."""
     total = sum(1 for _ in layout.units())
     missing = total - len(ledger.finished(path, layout))
     if missing:
         raise CacheError(f"{path}: {missing} of {total} units are not finished: run `make cache-teacher` again")
     entries = ledger.read(path)
-    wanted = {name: entries[name] for unit in layout.units() for name in layout.files_of(unit)}
+    names = [*layout.shard_files("label"), *(name for unit in layout.units() for name in layout.files_of(unit))]
+    lost = next((name for name in names if name not in entries), None)
+    if lost is not None:
+        raise CacheError(f"{path}: its ledger has lost {lost}: {MEND}")
+    wanted = {name: entries[name] for name in names}
     faults = ledger.check_files(path, wanted)
     if faults:
-        raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): mend it with `python -m cache repair`")
+        raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): {MEND}")
     return wanted
+
+
+def _drop_leftovers(path: Path) -> None:
+    """Remove the halves of files that killed writers left; nobody else writes now."""
+    for pattern in (".*.writing", ".*.tmp"):
+        for file in path.rglob(pattern):
+            file.unlink()

@@ -20,6 +20,7 @@ from common.errors import CacheError
 CRC_BYTES = 4
 INDEX_ENTRY_BYTES = 16  # offset and length of a chunk, both uint64
 NO_CHUNK = 2**64 - 1
+MEND = "mend it with `python -m cache repair`"
 DISK_IS_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -35,17 +36,55 @@ def write_shard(file: Path, rows: np.ndarray, fill: float, shard_rows: int, chun
     with naming_a_full_disk(file):
         try:
             with open(temporary, "wb") as out:
-                offset, index = 0, np.full((shard_rows // chunk_rows, 2), NO_CHUNK, "<u8")
-                for number, chunk in enumerate(_chunks(rows, fill, chunk_rows)):
+                for chunk in _chunks(rows, fill, chunk_rows):
                     out.write(chunk)
                     out.write(_crc(chunk))
-                    index[number] = offset, len(chunk) + CRC_BYTES
-                    offset += len(chunk) + CRC_BYTES
-                out.write(index.tobytes() + _crc(index.tobytes()))
+                row_bytes = int(np.prod(rows.shape[1:])) * rows.dtype.itemsize
+                out.write(shard_index(len(rows), row_bytes, shard_rows, chunk_rows))
             os.replace(temporary, file)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def parse_shard(
+    content: bytes, file: Path, dtype: str, width: int | None, rows: int, shard_rows: int, chunk_rows: int
+) -> np.ndarray:
+    """The rows a shard file's bytes hold, (rows, width) or (rows,), when every checksum agrees; file: its name.
+
+    Raises CacheError for another size, another index, or a chunk that is not what was written.
+    """
+    row_bytes = (width or 1) * np.dtype(dtype).itemsize
+    index = shard_index(rows, row_bytes, shard_rows, chunk_rows)
+    chunk_bytes = chunk_rows * row_bytes + CRC_BYTES
+    wanted = -(-rows // chunk_rows) * chunk_bytes + len(index)
+    refuse_other_shard(file, len(content), wanted, content[-len(index) :], index)
+    chunks = [content[start : start + chunk_bytes] for start in range(0, wanted - len(index), chunk_bytes)]
+    for number, chunk in enumerate(chunks):
+        if _crc(chunk[:-CRC_BYTES]) != chunk[-CRC_BYTES:]:
+            raise CacheError(f"{file}: chunk {number} changed after it was written: {MEND}")
+    data = bytearray().join(chunk[:-CRC_BYTES] for chunk in chunks)
+    values = np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).astype(dtype, copy=False)
+    return values.reshape(-1, *([width] if width else []))[:rows]
+
+
+def shard_index(rows: int, row_bytes: int, shard_rows: int, chunk_rows: int) -> bytes:
+    """What a shard file of so many rows ends in: offset and length of every chunk, and their CRC-32C.
+
+    It follows from the sizes alone, so a reader compares it whole.
+    """
+    written, chunk_bytes = -(-rows // chunk_rows), chunk_rows * row_bytes + CRC_BYTES
+    index = np.full((shard_rows // chunk_rows, 2), NO_CHUNK, "<u8")
+    index[:written, 0], index[:written, 1] = np.arange(written) * chunk_bytes, chunk_bytes
+    return index.tobytes() + _crc(index.tobytes())
+
+
+def refuse_other_shard(file: Path, size: int, wanted: int, index: bytes, wanted_index: bytes) -> None:
+    """Raise CacheError unless a shard file has the bytes and the index its rows ask for."""
+    if size != wanted:
+        raise CacheError(f"{file}: {size} bytes, {wanted} were written: {MEND}")
+    if index != wanted_index:
+        raise CacheError(f"{file}: its index is not the one that was written: {MEND}")
 
 
 def shard_bytes(rows: int, row_bytes: int, shard_rows: int, chunk_rows: int) -> int:

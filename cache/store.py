@@ -6,20 +6,20 @@ a unit writes its whole shard of every array, so no two writers ever meet in a f
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from cache.layout import Layout
-from cache.shards import write_shard
+from cache.metadata import write_metadata
+from cache.schema import HeadedGroup, RootGroup
+from cache.shards import MEND, parse_shard, shard_bytes, write_shard
+from common.documents import parse_document, read_regular
 from common.errors import CacheError
-from common.files import write_json
+from common.files import make_fresh, sha256_of, sync, sync_tree, write_json
 from common.sources import FaceSource
 
 FORMAT = 2
@@ -35,26 +35,29 @@ def create(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.n
 
     labels: int32 (N,). Raises CacheError when something else stands at `path`.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise CacheError(f"{path}: exists and is no teacher cache: choose another cache.path or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f".{path.name}.{os.getpid()}.creating")
-    shutil.rmtree(making, ignore_errors=True)
-    group = zarr.create_group(making)
-    for array in layout.arrays.values():
-        group.create_array(
-            array.name,
-            shape=array.shape,
-            dtype=array.dtype,
-            fill_value=array.fill,
-            chunks=array.blocks(layout.chunk_rows),
-            shards=array.blocks(layout.shard_rows),
-            compressors=[Crc32cCodec()],
-        )
-    write_rows(making, layout, "label", labels)
-    group.create_group("ledger")
-    group.attrs[MANIFEST] = {**manifest, "created": _now(), "sealed": None}
+    # One name, which the holder of the cache's lock alone uses: what a kill left of it is made anew.
+    making = path.with_name(f".{path.name}.creating")
+    write_empty(making, layout, manifest, labels)
     os.rename(making, path)
+    sync(path.parent)
+
+
+def write_empty(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.ndarray) -> None:
+    """Write an empty, unsealed cache into a folder that is emptied first. Its ledger binds the labels already."""
+    make_fresh(path)
+    write_metadata(path, layout)
+    write_rows(path, layout, "label", labels)
+    files = {name: entry(path / name) for name in layout.shard_files("label")}
+    write_group(path / "ledger", {"files": files, "skipped": {}})
+    write_manifest(path, {**manifest, "created": _now(), "sealed": None})
+    sync_tree(path)
+
+
+def entry(file: Path) -> dict[str, Any]:
+    """What the ledger keeps of one file."""
+    return {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
 
 
 def write_rows(path: Path, layout: Layout, name: str, values: np.ndarray) -> None:
@@ -71,6 +74,20 @@ def write_part(path: Path, layout: Layout, name: str, view: int, shard: int, val
     write_shard(path / array.file(view, shard), rows, array.fill, layout.shard_rows, layout.chunk_rows)
 
 
+def read_rows(path: Path, layout: Layout, name: str) -> np.ndarray:
+    """The whole of an array that all views share. Raises CacheError as `read_part`."""
+    return np.concatenate([read_part(path, layout, name, 0, shard) for shard in range(len(layout.shard_files(name)))])
+
+
+def read_part(path: Path, layout: Layout, name: str, view: int, shard: int) -> np.ndarray:
+    """The rows of one shard, (n, width) or (n,). Raises CacheError when it is missing or not as it was written."""
+    array = layout.arrays[name]
+    file, rows = path / array.file(view, shard), layout.rows_of(array, shard)
+    largest = shard_bytes(rows, array.row_bytes, layout.shard_rows, layout.chunk_rows)
+    content = read_regular(file, CacheError, MEND, largest)
+    return parse_shard(content, file, array.dtype, array.width, rows, layout.shard_rows, layout.chunk_rows)
+
+
 def _now() -> str:
     """Time of creation; SOURCE_DATE_EPOCH fixes it, so that equal builds can be equal bytes."""
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
@@ -78,33 +95,34 @@ def _now() -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a cache. Raises CacheError when there is none, or it is of another format."""
-    try:
-        attributes = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-        manifest = attributes[MANIFEST]
-    except FileNotFoundError:
-        raise CacheError(f"{path}: no teacher cache there: build it with `make cache-teacher`") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CacheError(
-            f"{path}/zarr.json: no manifest of a teacher cache ({error!r}): build the cache again"
-        ) from None
-    if manifest.get("format") != FORMAT:
-        raise CacheError(
-            f"{path}: cache format {manifest.get('format')!r}, this program reads {FORMAT}: build it again"
-        )
+    """The manifest of a cache. Raises CacheError when there is none, or it is damaged or of another format."""
+    file, remedy = path / "zarr.json", "build the cache again"
+    if not file.exists():
+        raise CacheError(f"{path}: no teacher cache there: build it with `make cache-teacher`")
+    content = read_regular(file, CacheError, remedy)
+    found = parse_document(content, HeadedGroup, f"{file}", CacheError, remedy)["attributes"]["teacher_cache"]["format"]
+    if found != FORMAT:
+        raise CacheError(f"{path}: cache format {found}, this program reads {FORMAT}: build it again")
+    root = parse_document(content, RootGroup, f"{file}", CacheError, remedy)
+    manifest: dict[str, Any] = {**root["attributes"]["teacher_cache"]}
+    layout, faces, views = (manifest[name] for name in ("layout", "faces", "views"))
+    sizes = {"samples": faces["samples"], "classes": faces["identities"], "views": views["count"]}
+    for name, size in sizes.items():
+        if layout[name] != size:
+            raise CacheError(f"{file}: damaged: layout.{name} {layout[name]}, faces and views {size}: {remedy}")
+    if layout["shard_rows"] % layout["chunk_rows"]:
+        raise CacheError(f"{file}: damaged: layout.shard_rows is no multiple of layout.chunk_rows: {remedy}")
     return manifest
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest of an existing cache, atomically."""
-    write_attributes(path, {MANIFEST: dict(manifest)})
+    """Replace the manifest of a cache, atomically."""
+    write_group(path, {MANIFEST: dict(manifest)})
 
 
-def write_attributes(group: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the attributes of a Zarr group; after a power cut they are the old ones or the new ones."""
-    file = group / "zarr.json"
-    metadata = json.loads(file.read_text(encoding="utf-8"))
-    write_json(file, {**metadata, "attributes": dict(attributes)})
+def write_group(group: Path, attributes: Mapping[str, Any]) -> None:
+    """Replace the metadata of a Zarr group; after a power cut they are the old ones or the new ones."""
+    write_json(group / "zarr.json", {"attributes": dict(attributes), "node_type": "group", "zarr_format": 3})
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
@@ -120,11 +138,6 @@ def describe_faces(source: FaceSource) -> dict[str, Any]:
 def layout_of(manifest: Mapping[str, Any]) -> Layout:
     """The Layout a manifest describes."""
     return Layout(**manifest["layout"])
-
-
-def open_arrays(path: Path) -> dict[str, Any]:
-    """The Zarr arrays of an existing cache by name, to read."""
-    return dict(zarr.open_group(path, mode="r").arrays())
 
 
 def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:

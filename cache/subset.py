@@ -14,9 +14,12 @@ import numpy as np
 
 from cache import ledger, store
 from cache.layout import Layout, Unit
+from cache.mapping import refuse_too_many_shards
 from cache.reader import TeacherCache
 from cache.seal import seal
 from common.errors import CacheError, DataError
+from common.files import sync
+from common.locks import only_writer
 from common.philox import words
 from common.sources import FaceSource
 from common.subset import SubsetSource
@@ -62,8 +65,6 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
     """
     faces = store.describe_faces(source)
     store.refuse_difference(cache.path, cache.manifest, {"faces": faces}, ("faces",))
-    if out.exists():
-        raise CacheError(f"{out}: exists: choose another --out or remove it")
     rows = np.flatnonzero(np.isin(cache.labels, chosen))
     if not len(rows):
         raise DataError(f"{cache.path}: no face of the chosen people in it: choose others")
@@ -76,17 +77,21 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
         "layout": {**cache.manifest["layout"], "samples": layout.samples, "classes": layout.classes},
         "subset": {"parent": parent, "people": cache.num_classes, "samples": len(cache)},
     }
-    making = out.with_name(f".{out.name}.{os.getpid()}.cutting")
-    shutil.rmtree(making, ignore_errors=True)
-    try:
-        store.create(making, layout, manifest, subset.labels)
-        subset.save(making, parent)
-        _copy_rows(cache, rows, making, layout)
-        seal(making)
-        _require_same_centers(cache, chosen, TeacherCache(making))
-        os.rename(making, out)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    refuse_too_many_shards(out, layout)
+    with only_writer(out, "a subset"):
+        if os.path.lexists(out):
+            raise CacheError(f"{out}: exists: choose another --out or remove it")
+        making = out.with_name(f".{out.name}.cutting")  # one name, under the lock: a kill's leftover is made anew
+        try:
+            store.write_empty(making, layout, manifest, subset.labels)
+            subset.save(making, parent)
+            _copy_rows(cache, rows, making, layout)
+            seal(making)
+            _require_same_centers(cache, chosen, TeacherCache(making))
+            os.rename(making, out)
+            sync(out.parent)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return subset
 
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import zarr
 
 from cache import ledger
-from cache.layout import Layout
+from cache.metadata import wrong_metadata
 from cache.reader import TeacherCache
 from cache.sealed import broken_seals
-from cache.store import describe_faces, layout_of, open_arrays, read_manifest
+from cache.store import describe_faces, layout_of, read_manifest
 from common.errors import DataError
 from common.models import FaceModel
 from common.philox import words
@@ -77,9 +76,9 @@ def check_store(path: Path) -> list[str]:
     """
     manifest = read_manifest(path)
     entries = ledger.read(path)
-    faults = ledger.check_files(path, entries)
+    faults = [*wrong_metadata(path, layout_of(manifest)), *ledger.check_files(path, entries)]
     if manifest["sealed"]:
-        faults = [*broken_seals(path, manifest), *wrong_arrays(path, layout_of(manifest)), *faults]
+        faults = [*broken_seals(path, manifest), *faults]
         if len(entries) != manifest["sealed"]["files"]:
             faults.insert(
                 0, f"{path}: the ledger lists {len(entries)} files, {manifest['sealed']['files']} were sealed"
@@ -89,20 +88,6 @@ def check_store(path: Path) -> list[str]:
         total = sum(1 for _ in layout.units())
         faults.append(f"{path}: not sealed, {len(ledger.finished(path, layout))} of {total} units finished")
     return faults
-
-
-def wrong_arrays(path: Path, layout: Layout) -> Iterator[str]:
-    """One line for each array that is not cut as the manifest says; nothing else binds the metadata of arrays."""
-    try:
-        arrays = open_arrays(path)
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"Zarr cannot open it ({error})"
-        return
-    for name, array in layout.arrays.items():
-        have = arrays.get(name)
-        cut = (array.shape, array.dtype, array.blocks(layout.chunk_rows), array.blocks(layout.shard_rows))
-        if not isinstance(have, zarr.Array) or (have.shape, str(have.dtype), have.chunks, have.shards) != cut:
-            yield f"{path / name}: its zarr.json is not that of the manifest's layout"
 
 
 def check_faces(cache: TeacherCache, source: FaceSource) -> list[str]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,21 @@ def _create(path: Path) -> int:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value), encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """The text `write_json` writes: the same for equal values."""
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def make_fresh(folder: Path) -> None:
+    """Make an empty folder where a killed predecessor may have left one of that name; a link there is not followed."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 def sync_tree(folder: Path) -> None:

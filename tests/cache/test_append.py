@@ -54,41 +54,6 @@ def test_an_unfinished_cache_grows_too(world):
     assert tree(append_views(3)) == whole
 
 
-@pytest.mark.parametrize(
-    "killed_in",
-    ["zarr.Array.resize", "cache.append.write_manifest", "cache.store.write_part", "cache.ledger.gather",
-     "cache.seal.write_rows", "cache.seal.write_manifest"],
-)  # fmt: skip
-@pytest.mark.parametrize("calls", [0, 1, 3])
-def test_a_kill_at_any_step_leaves_no_trace(world, monkeypatch, killed_in, calls):
-    whole = tree(build_views(3))
-    shutil.rmtree("caches")
-    build_views(2)
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, killed_in, calls)
-        try:
-            append_views(3)
-        except KeyboardInterrupt:
-            assert tree(Path("caches/tiny")) != whole
-    assert tree(append_views(3)) == whole
-
-
-def interrupt_after(patch: pytest.MonkeyPatch, name: str, calls: int) -> None:
-    """Let a function be called so many times, and then end the process as far as a test can."""
-    from pkgutil import resolve_name
-
-    original, left = resolve_name(name), calls
-
-    def interrupted(*args, **kwargs):
-        nonlocal left
-        if not left:
-            raise KeyboardInterrupt
-        left -= 1
-        return original(*args, **kwargs)
-
-    patch.setattr(name, interrupted)
-
-
 def test_a_build_goes_on_with_what_append_began(world):
     whole = tree(build_views(3))
     shutil.rmtree("caches")

@@ -85,7 +85,15 @@ def test_a_cache_equals_zarr_for_every_layout_and_type(data, tmp_path_factory):
 
 def write_random_store(path: Path, layout: Layout) -> None:
     random = np.random.default_rng(layout.samples)
-    manifest = {"format": FORMAT, "confidence": "center", "layout": asdict(layout)}
+    manifest = {
+        "format": FORMAT,
+        "teacher": {**TinyTeacher().describe(), "size": [112, 112]},
+        "faces": {"kind": "made up", "samples": layout.samples, "identities": layout.classes, "fingerprint": ""},
+        "views": {"policy": "none", "seed": 0, "count": layout.views},
+        "confidence": "center",
+        "decoder": "none",
+        "layout": asdict(layout),
+    }
     create(path, layout, manifest, random.integers(0, layout.classes, layout.samples, np.int32))
     for unit in layout.units():
         count = unit.stop - unit.start
