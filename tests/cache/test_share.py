@@ -365,6 +365,7 @@ def test_what_no_pull_has_made_is_neither_followed_nor_cleared(shared, world, wh
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("years")
     if what == "link":
+        (foreign / ".pulling").touch()  # another pull's
         making.symlink_to(foreign)
     elif what == "folder":
         shutil.copytree(foreign, making)
