@@ -13,13 +13,37 @@ OUT     ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.installed
-ARGS     = --data $(DATA) $(foreach kv,$(SET),--set $(kv)) $(if $(CHECK),--check)
 
-# One process, or torchrun with one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2).
+# For the shell, whatever a variable holds: 'in single quotes', those it holds as '\''.
+quoted   = '$(subst ','\'',$1)'
+ARGS     = --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
+
+# A CONFIG that is a file is one, spaces and all; else every word of it is a file.
+CONFIGS  = $(if $(shell test -f $(call quoted,$(CONFIG)) && echo 1),--config $(call quoted,$(CONFIG)),$(foreach c,$(CONFIG),--config $(call quoted,$c)))
+empty   :=
+space   := $(empty) $(empty)
+STEM     = $(subst |,$(space),$(basename $(notdir $(subst $(space),|,$(CONFIG)))))
+
+# Whole numbers only: what is left of them without their digits is nothing.
+letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
+no_number = $(if $1,,empty)$(call letters,$1)$(filter 0%,$(filter-out 0,$1))
+ifneq ($(call no_number,$(GPUS)),)
+$(error GPUS=$(GPUS): write a whole number, 0 for the CPU)
+endif
+ifneq ($(call no_number,$(PROCS))$(filter 0,$(PROCS)),)
+$(error PROCS=$(PROCS): write a whole number, 1 or more)
+endif
+ifneq ($(filter-out 1,$(PROCS)),)
+ifneq ($(GPUS),0)
+$(error PROCS=$(PROCS) ranks are for the CPU: add GPUS=0, or leave it out)
+endif
+endif
+
+# One process, or one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2).
 ifneq ($(filter-out 0 1,$(GPUS)),)
-RANKS   := $(BIN)/torchrun --standalone --nproc_per_node=$(GPUS) -m
+RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(GPUS) -m
 else ifneq ($(filter-out 1,$(PROCS)),)
-RANKS   := $(BIN)/torchrun --standalone --nproc_per_node=$(PROCS) -m
+RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(PROCS) -m
 else
 RANKS   := $(BIN)/python -m
 endif
@@ -31,6 +55,8 @@ export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 
 .DEFAULT_GOAL := help
+# Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
+.NOTPARALLEL:
 .PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mxnet lint lock clean
 
 help: ## This list
@@ -39,14 +65,14 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables (now):"
-	@echo "  CONFIG=$(CONFIG)   experiment file; for eval several, in quotes, make one table"
-	@echo "  DATA=$(DATA)       data root that paths in experiment files start from"
-	@echo "  SET='a.b=1 c.d=2'  change single values of the experiment file"
+	@echo '  CONFIG='$(call quoted,$(CONFIG))'   experiment file; for eval several, in quotes, make one table'
+	@echo '  DATA='$(call quoted,$(DATA))'       data root that paths in experiment files start from'
+	@echo "  SET='a.b=1 c.d=2'  change single values of the experiment file; quote words with spaces: SET=\"a.b='x y'\""
 	@echo "  CHECK=1            check config against disk and print the plan, do nothing"
-	@echo "  GPUS=$(GPUS)       0 runs on the CPU; 4 is torchrun with 4 ranks"
-	@echo "  PROCS=$(PROCS)     CPU ranks over gloo, with GPUS=0"
+	@echo '  GPUS='$(call quoted,$(GPUS))'       0 runs on the CPU; 4 starts 4 ranks, one a card'
+	@echo '  PROCS='$(call quoted,$(PROCS))'     CPU ranks over gloo, with GPUS=0'
 	@echo "  OUT=               folder of the evaluation report; else runs/NAME/evaluation"
-	@echo "  SEEDS=$(SEEDS)     how many seeds the demo trains"
+	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(READY): requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -55,31 +81,31 @@ $(READY): requirements.lock
 	@touch $(READY)
 
 demo: $(READY) ## The whole path on procedural faces, no data needed (SEEDS=3 for three seeds)
-	@$(BIN)/python -m demo run --seeds $(SEEDS)
+	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
 
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
-	@$(RANKS) cache build --config $(CONFIG) --device $(DEVICE) $(ARGS)
+	@$(RANKS) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
 distill: $(READY) ## Stage two: train a student from the cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
-	@$(RANKS) distill train --config $(CONFIG) --device $(DEVICE) $(ARGS)
+	@$(RANKS) distill train --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
 eval: $(READY) ## Evaluate student and teacher on the config's sets (CONFIG, DATA, OUT, SET, CHECK)
-	@$(BIN)/python -m evaluate run $(foreach c,$(CONFIG),--config $(c)) --device $(DEVICE) $(if $(OUT),--out $(OUT)) $(ARGS)
+	@$(BIN)/python -m evaluate run $(CONFIGS) --device $(DEVICE) $(if $(OUT),--out $(call quoted,$(OUT))) $(ARGS)
 
 audit: $(READY) ## Probable label noise and duplicate people, as the teacher sees them (CONFIG, DATA, OUT)
-	@$(BIN)/python -m cache audit --config $(CONFIG) --out $(or $(OUT),audits/$(basename $(notdir $(CONFIG)))) --data $(DATA) $(foreach kv,$(SET),--set $(kv))
+	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) --out $(call quoted,$(or $(OUT),audits/$(STEM))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET)))
 
 test: $(READY) ## All quick tests; those on real faces run where DATA has them
-	@DATA=$(DATA) $(BIN)/python -m pytest -m "not slow"
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
-	@DATA=$(DATA) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
 
 test-faults: $(READY) ## Kill -9 builds and trainings at random moments; the result must be the undisturbed one
 	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/test_kills.py
 
 test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
-	@DATA=$(DATA) $(BIN)/python -m pytest -m slow tests/interop
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow tests/interop
 
 .venv-mxnet/.installed:
 	@$(PYTHON) -m venv .venv-mxnet

@@ -31,6 +31,7 @@ from common.config import Config
 from common.errors import ConfigError
 from common.model_check import check_teacher, labelled_sample, refuse_evidently_wrong
 from common.models import open_model
+from common.output import say
 from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
 from common.sources import FaceSource
@@ -69,10 +70,10 @@ def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, th
         began = time.perf_counter()
         if rank() == 0:
             name = teacher.describe()["name"]
-            click.echo(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
+            say(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
         stage(config, source, teacher, number)
         if rank() == 0:
-            click.echo(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
+            say(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
 
 
 @main.command()
@@ -91,12 +92,12 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
         if pairs:
             faults += _replay(cache, source, config, root, device, threads, pairs)
     elif not faults:
-        click.echo(f"{root / config.faces.path}: no faces there, so labels are not compared")
+        say(f"{root / config.faces.path}: no faces there, so labels are not compared")
     for fault in faults:
-        click.echo(f"FAULT: {fault}")
+        say(f"FAULT: {fault}")
     if faults:
         raise SystemExit(1)
-    click.echo(f"{config.cache_dir}: as it was written")
+    say(f"{config.cache_dir}: as it was written")
 
 
 def _replay(
@@ -113,7 +114,7 @@ def _replay(
     teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
     again = replay(cache, source, teacher, pairs)
     if len(again.cosine):
-        click.echo(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
+        say(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
     return again.faults()
 
 
@@ -137,7 +138,7 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
     report = None
     if (root / config.faces.path).exists():
         report = check_teacher(teacher, *labelled_sample(open_faces(config, root)))
-    click.echo(describe_teacher(teacher, report))
+    say(describe_teacher(teacher, report))
     if report is not None:
         refuse_evidently_wrong(report)
 
@@ -146,7 +147,7 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
 @experiment_options
 def info(config: Config, root: Path) -> None:
     """Print what a cache holds and what it was made from."""
-    click.echo(describe_cache(config.cache_dir))
+    say(describe_cache(config.cache_dir))
 
 
 for command in COMMANDS:

@@ -7,6 +7,7 @@ from typing import Any
 from cache.layout import Layout
 from common.errors import CacheError
 from common.plan import size_text
+from common.text import printable
 
 CARD = "README.md"
 UNKNOWN = "unknown"
@@ -47,7 +48,7 @@ def dataset_card(
     }
     if "subset" in manifest:
         rows["subset of"] = f"{manifest['subset']['samples']:,} faces of {manifest['subset']['people']:,} people"
-    table = "\n".join(f"| {name} | {str(value).replace('|', '/')} |" for name, value in rows.items() if value)
+    table = "\n".join(f"| {name} | {printable(value).replace('|', '/')} |" for name, value in rows.items() if value)
     # A string in JSON is one in YAML, whatever it contains.
     header = [
         "license: other",
@@ -55,7 +56,7 @@ def dataset_card(
         f"pretty_name: {json.dumps('Teacher cache of ' + teacher['name'])}",
         "tags: [face-recognition, distillation]",
     ]
-    return _PAGE.format(header="\n".join(header), teacher=teacher["name"], table=table, url=url)
+    return _PAGE.format(header="\n".join(header), teacher=printable(teacher["name"]), table=table, url=printable(url))
 
 
 def _known(table: Mapping[str, Any], *names: str) -> str:

@@ -21,6 +21,7 @@ from cache.subset import cut_out, named_people, sampled_people
 from common.cli import experiment_options
 from common.config import Config
 from common.errors import ConfigError
+from common.output import say
 from common.plan import open_faces
 
 
@@ -73,7 +74,7 @@ def subset(
 def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licence: str | None, public: bool) -> None:
     """Send a sealed cache to URL: fsspec (file://, s3://, ...), or a dataset owner/name on the HuggingFace Hub."""
     number = push_cache(config.cache_dir, open_remote(url, public), faces_licence, teacher_licence)
-    click.echo(f"{config.cache_dir}: {number:,} files in {url}")
+    say(f"{config.cache_dir}: {number:,} files in {url}")
 
 
 @click.command()
@@ -81,7 +82,7 @@ def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licen
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder the cache appears as.")
 def pull(url: str, out: Path) -> None:
     """Fetch a cache from URL (as push), verify every file of it, and give it its name."""
-    click.echo(describe_cache(pull_cache(open_remote(url), out)))
+    say(describe_cache(pull_cache(open_remote(url), out)))
 
 
 COMMANDS = (audit, subset, push, pull)

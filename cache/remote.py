@@ -8,17 +8,22 @@ Both fetch and send whole files by name. On the Hub everything is sent as one co
 interrupted push has sent is found there by its digest and not sent again.
 """
 
+import hashlib
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from common.errors import CacheError
+from common.files import make_folder, replacing, sha256_of
+from common.locks import only_writer
 
 _HUB = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+?)/?")
 MANIFEST_FILE = "zarr.json"
@@ -32,8 +37,8 @@ class Remote(Protocol):
     def fetch(self, name: str, to: Path) -> None:
         """Copy a file to `to`, which appears when it is whole. Raises FileNotFoundError, or CacheError."""
 
-    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
-        """Store files, the last one last of all. resume: those that are there with the same size are the same."""
+    def send(self, files: Mapping[str, Path | bytes]) -> None:
+        """Store files, the last one last of all; those that are there with the same bytes are not sent again."""
 
 
 def open_remote(url: str, public: bool = False) -> Remote:
@@ -42,7 +47,8 @@ def open_remote(url: str, public: bool = False) -> Remote:
     if hub:
         return HubDataset(hub[1], public)
     try:
-        return Folder(url)
+        files, root = fsspec.core.url_to_fs(url)
+        return LocalFolder(url, files, root) if isinstance(files, LocalFileSystem) else Folder(url, files, root)
     except (ValueError, ImportError) as error:
         raise CacheError(
             f"{url}: {error}: give an fsspec URL such as file:///folder, or owner/name on the Hub"
@@ -52,12 +58,11 @@ def open_remote(url: str, public: bool = False) -> Remote:
 class Folder:
     """A folder behind an fsspec URL."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._files, self._root = fsspec.core.url_to_fs(url)
+    def __init__(self, url: str, files: fsspec.AbstractFileSystem, root: str) -> None:
+        self.url, self._files, self._root = url, files, root.rstrip("/")
 
     def fetch(self, name: str, to: Path) -> None:
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(to.parent)
         part = to.with_name(f".{to.name}.part")
         try:
             self._files.get_file(self._path(name), str(part))
@@ -65,32 +70,62 @@ class Folder:
             raise
         except OSError as error:
             raise CacheError(f"{self.url}/{name}: cannot be read ({error}): run again, it goes on") from error
+        if not part.is_file():
+            raise CacheError(f"{self.url}/{name}: a folder where a file should be: have it pushed again elsewhere")
         os.replace(part, to)
 
-    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
+    def send(self, files: Mapping[str, Path | bytes]) -> None:
         try:
             for name, content in files.items():
-                size = len(content) if isinstance(content, bytes) else content.stat().st_size
-                if not (resume and self._size(name) == size):
-                    self._files.makedirs(self._path(name).rsplit("/", 1)[0], exist_ok=True)
+                if not self._has(name, content):
                     self._put(name, content)
         except OSError as error:
             raise CacheError(f"{self.url}: cannot be written ({error}): run again, it goes on") from error
 
+    def _has(self, name: str, content: Path | bytes) -> bool:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        try:
+            if self._files.size(self._path(name)) != size:
+                return False
+            with self._files.open(self._path(name), "rb") as there:
+                digest = hashlib.file_digest(there, "sha256").hexdigest()
+        except FileNotFoundError:
+            return False
+        return digest == (hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256_of(content))
+
     def _put(self, name: str, content: Path | bytes) -> None:
+        self._files.makedirs(self._path(name).rsplit("/", 1)[0], exist_ok=True)
         if isinstance(content, bytes):
             self._files.pipe_file(self._path(name), content)
         else:
             self._files.put_file(str(content), self._path(name))
 
-    def _size(self, name: str) -> int | None:
-        try:
-            return self._files.size(self._path(name))
-        except FileNotFoundError:
-            return None
-
     def _path(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}"
+        return f"{self._root}/{name}"
+
+
+class LocalFolder(Folder):
+    """A folder of this machine (or mounted on it): each file is whole and on the disk before the next is begun."""
+
+    def fetch(self, name: str, to: Path) -> None:
+        here = Path(self._path(name))
+        if here.exists() and not here.is_file():
+            raise CacheError(f"{self.url}/{name}: not a regular file: have it pushed again elsewhere")
+        super().fetch(name, to)
+
+    def send(self, files: Mapping[str, Path | bytes]) -> None:
+        with only_writer(Path(self._root), "a push"):
+            for folder in {Path(self._path(name)).parent for name in files}:
+                for unfinished in folder.glob(".*.tmp"):
+                    unfinished.unlink()
+            super().send(files)
+
+    def _put(self, name: str, content: Path | bytes) -> None:
+        with replacing(Path(self._path(name))) as temporary:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary)
 
 
 class HubDataset:
@@ -118,7 +153,7 @@ class HubDataset:
         except Exception as error:
             raise self._failed(error, "run again, it goes on") from error
 
-    def send(self, files: Mapping[str, Path | bytes], resume: bool) -> None:
+    def send(self, files: Mapping[str, Path | bytes]) -> None:
         api = HfApi()
         adding = [CommitOperationAdd(name, content) for name, content in files.items()]
         try:

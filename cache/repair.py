@@ -37,7 +37,7 @@ def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     """
     path = config.cache_dir
     with one_writer(path, "a repair"):
-        _, manifest = describe(config, source, teacher, Views.of(config.views), threads)
+        _, manifest = describe(config, source, teacher, Views.of(config.views))
         refuse_difference(path, read_manifest(path), manifest, BINDS_BUILD)
         barrier()  # every rank has compared before the first byte changes
         if rank() == 0:

@@ -1,5 +1,7 @@
-"""What the commands of all three stages share: error printing and the options every command takes."""
+"""What the commands of all three stages share: how they end, what they print, and the options every command takes."""
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,31 +9,48 @@ from typing import Any
 import click
 
 from common.config_file import load_config
-from common.errors import UserError
+from common.errors import ConfigError
+from common.failures import first_to_fail, line_of
+from common.output import outlive_readers, say
 from common.plan import Plan
+from common.text import printable
 
 
 class Refusal(click.ClickException):
-    """How a `UserError` leaves the program: its line, and exit status 2."""
+    """How an error that the user can mend leaves the program: its line, and exit status 2."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """A click group that prints a `UserError` as one line, and its commands' help on lines wide enough to say it."""
+    """A click group that prints what the user can mend as one line, and its commands' help on lines wide enough.
+
+    Of several ranks the first that fails speaks; the others end in silence.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
 
     def invoke(self, ctx: click.Context) -> Any:
+        outlive_readers()
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            raise Refusal(str(error)) from error
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if not first_to_fail(error):
+                raise SystemExit(Refusal.exit_code) from None
+            if isinstance(error, click.ClickException):
+                error.message = printable(error.message)  # type: ignore[misc]
+                raise
+            line = line_of(error)
+            if line is None:
+                raise
+            raise Refusal(printable(line)) from error
 
 
 def experiment_options(command: Callable) -> Callable:
-    """--config, --data and --set: the command gets `config` (a Config) and `root` (the data root)."""
+    """--config, --data, --set and --sets: the command gets `config` (a Config) and `root` (the data root)."""
 
     def with_config(config: str, data: Path, overrides: tuple[str, ...], **rest: Any) -> Any:
         return command(config=load_config(config, overrides), root=data, **rest)
@@ -43,12 +62,31 @@ def experiment_options(command: Callable) -> Callable:
         click.option(
             "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
         ),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the file."),
     ]
-    wrapped: Callable = with_config
+    wrapped: Callable = overrides_option(with_config)
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
+
+
+def overrides_option(command: Callable) -> Callable:
+    """--set and --sets: the command gets `overrides`, a tuple of KEY=VALUE."""
+
+    def with_overrides(overrides: tuple[str, ...], words: str, **rest: Any) -> Any:
+        return command(overrides=(*overrides, *_words(words)), **rest)
+
+    with_overrides.__doc__, with_overrides.__name__ = command.__doc__, command.__name__
+    with_overrides.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    several = click.option("--sets", "words", default="", help="Several of them in one text, quoted as in a shell.")
+    one = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the file.")
+    return one(several(with_overrides))
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
 
 
 def machine_options(command: Callable) -> Callable:
@@ -67,7 +105,8 @@ def check_option(command: Callable) -> Callable:
 
 
 def show_plan(plan: Plan) -> None:
-    """Print a plan; exit status 2 when something it needs is missing."""
-    click.echo(plan.text())
+    """Print a plan, once for all ranks; exit status 2 when something it needs is missing."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        say(plan.text())
     if plan.missing:
         raise SystemExit(2)

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from common.config_stage_one import CacheConfig, FacesConfig, ModelConfig, ViewsConfig
 from common.config_stage_two import HeadConfig, StudentConfig, TrainConfig
-from common.section import Positive, Precision, Section
+from common.section import MOST_WORKERS, Positive, Precision, Section, Text
 
 
 class MeasureConfig(Section):
@@ -23,7 +23,7 @@ class MeasureConfig(Section):
 
     batch_size: Positive = 64
     flip: bool = True
-    workers: Positive = 2
+    workers: Annotated[int, Field(gt=0, le=MOST_WORKERS)] = 2
     precision: Precision = "float32"
     compile: bool = False
     far: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
@@ -33,15 +33,15 @@ class MeasureConfig(Section):
 class EvaluateConfig(MeasureConfig):
     """Verification sets by name, and how they are measured."""
 
-    sets: dict[str, str] = Field({})
+    sets: dict[Text, Text] = Field({})
     teacher: bool = True
-    origin: str | None = Field(None, description="where to get the sets, said when one is missing")
+    origin: Text | None = Field(None, description="where to get the sets, said when one is missing")
 
 
 class Config(Section):
     """A whole experiment file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
     faces: FacesConfig
     teacher: ModelConfig | None = None
     views: ViewsConfig = ViewsConfig()
@@ -76,6 +76,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:
         train, sets = self.train, self.evaluate.sets
+        samples = self.faces.samples if self.faces.subset is None else None
+        if samples is not None and samples < train.batch_size:
+            raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
         if not self.head.reads_teacher and train.verify != "sample":
             raise ValueError("train.verify has no effect where the head reads no teacher: remove it")
         if train.evaluate_every and not sets:

@@ -9,18 +9,27 @@ single values, so that an ablation is a file of a few lines. What is wrong is re
 
 import difflib
 import re
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from common.config import Config
+from common.documents import read_regular
 from common.errors import ConfigError
 
+LARGEST = 1 << 20
 # Sections that may be one string, and the key it stands for.
 IN_ONE_LINE = {"teacher": "weights", "head": "recipe"}
+
+
+class _File(NamedTuple):
+    path: Path
+    text: str
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -30,12 +39,14 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises ConfigError with the file, the line and what is wrong.
     """
     path = Path(path)
-    values, files = _read_with_bases(path, ())
-    given = [_parse_override(text) for text in overrides]
-    for keys, value in given:
-        _put(values, keys, value)
     try:
+        values, files = _read_with_bases(path, ())
+        given = [_parse_override(text) for text in overrides]
+        for keys, value in given:
+            _put(values, keys, value)
         return Config.model_validate(values)
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply: tables here are two deep at most") from None
     except ValidationError as error:
         problems = [_describe(problem, files, {keys for keys, _ in given}) for problem in error.errors()]
         raise ConfigError("; ".join(problems)) from None
@@ -43,55 +54,39 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def toml_of(config: Config) -> str:
     """The resolved configuration as a TOML text that `load_config` reads back to an equal Config."""
-    lines, tables = [], []
-    for key, value in config.model_dump(exclude_none=True).items():
-        if isinstance(value, dict):
-            tables.append((key, value))
-        else:
-            lines.append(f"{key} = {_toml_value(value)}")
-    for key, table in tables:
-        lines += ["", f"[{key}]"] + [f"{k} = {_toml_value(v)}" for k, v in table.items()]
-    return "\n".join(lines) + "\n"
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_value(k)} = {_toml_value(v)}" for k, v in value.items()) + "}"
-    return repr(value)
-
-
-def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], list[Path]]:
+def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], list[_File]]:
     """Values of a file merged over those of the files it extends, and all files, nearest first."""
     if path.resolve() in seen:
         raise ConfigError(f"{path}: extends itself: {' -> '.join(str(p) for p in (*seen, path))}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none in that folder"
-        raise ConfigError(f"{path}: no such configuration file (there are: {known}); set CONFIG=") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    text = _read_text(path)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
         raise ConfigError(f"{path}: not TOML: {error}") from None
     for section, key in IN_ONE_LINE.items():
         if isinstance(values.get(section), str):
             values[section] = {key: values[section]}
     base = values.pop("extends", None)
     if base is None:
-        return values, [path]
-    if not isinstance(base, str):
+        return values, [_File(path, text)]
+    if not isinstance(base, str) or "\0" in base:
         raise ConfigError(f"{path}: extends must be the name of a file, not {base!r}")
     inherited, files = _read_with_bases(path.parent / base, (*seen, path.resolve()))
-    return _merge(inherited, values), [path, *files]
+    return _merge(inherited, values), [_File(path, text), *files]
+
+
+def _read_text(path: Path) -> str:
+    if not path.exists():
+        known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none in that folder"
+        raise ConfigError(f"{path}: no such configuration file (there are: {known}); set CONFIG=")
+    content = read_regular(path, ConfigError, "set CONFIG= to an experiment file", LARGEST)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,10 +104,11 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     if not equals or not name.strip():
         raise ConfigError(f"--set {text}: write section.key=value")
     try:
-        parsed = tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return tuple(part.strip() for part in name.split(".")), parsed
+        parsed = tomllib.loads(f"v = {value}")
+    except ValueError:
+        parsed = {"v": value}
+    # A line break in the value begins another key: then it was a text.
+    return tuple(part.strip() for part in name.split(".")), parsed["v"] if len(parsed) == 1 else value
 
 
 def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
@@ -129,25 +125,25 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
     values[keys[-1]] = value
 
 
-def _describe(problem: Any, files: list[Path], overridden: set[tuple[str, ...]]) -> str:
+def _describe(problem: Any, files: list[_File], overridden: set[tuple[str, ...]]) -> str:
     loc = tuple(str(part) for part in problem["loc"])
     what = problem["msg"].removeprefix("Value error, ")
     name = ".".join(loc)
     if problem["type"] == "extra_forbidden":
         what = f"unknown key{_nearest(loc)}"
     elif problem["type"] not in ("missing", "value_error"):
-        what = f"{what}, not {problem['input']!r}"
+        what = f"{what}, not {reprlib.repr(problem['input'])}"
     # An entry of a list has no line of its own.
     key = tuple(part for part in problem["loc"] if isinstance(part, str))
     if key in overridden:
         return f"--set {name}: {what}"
     # A whole table's error says which of its keys it means in its first word.
     inner = (*key, what.split(" ", 1)[0])
-    for path in files:
-        line = _line_of(path, inner) or _line_of(path, key)
+    for path, text in files:
+        line = _line_of(text, inner) or _line_of(text, key)
         if line:
             return f"{path}:{line}: {name}: {what}"
-    return f"{files[0]}: {name}: {what}" if name else f"{files[0]}: {what}"
+    return f"{files[0].path}: {name}: {what}" if name else f"{files[0].path}: {what}"
 
 
 def _nearest(loc: tuple[str, ...]) -> str:
@@ -161,10 +157,10 @@ def _nearest(loc: tuple[str, ...]) -> str:
     return f"; did you mean {close[0]}?" if close else (f"; known here: {', '.join(known)}" if known else "")
 
 
-def _line_of(path: Path, loc: tuple[str, ...]) -> int | None:
-    """Line number of a dotted key, following [table] headers; None where the file does not have it."""
+def _line_of(text: str, loc: tuple[str, ...]) -> int | None:
+    """Line number of a dotted key, following [table] headers; None where a file's text does not have it."""
     table: tuple[str, ...] = ()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
             table = tuple(part.strip().strip('"') for part in header[1].split("."))
             if table == loc:

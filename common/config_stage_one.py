@@ -4,18 +4,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.section import Fraction, Positive, PositiveFraction, Precision, Section
+from common.section import Fraction, Positive, PositiveFraction, Precision, Section, Text, Workers
 
 
 class FacesConfig(Section):
     """Training faces: a RecordIO folder or a folder of identity folders."""
 
-    path: str
+    path: Text
     max_per_identity: Positive | None = None
-    subset: str | None = Field(None, description="cache that `python -m cache subset` cut out: its people only")
+    subset: Text | None = Field(None, description="cache that `python -m cache subset` cut out: its people only")
     samples: Positive | None = Field(None, description="images expected; another number on disk is refused")
     identities: Positive | None = Field(None, description="identities expected; another number is refused")
-    origin: str | None = Field(None, description="where to get the faces, said when they are missing")
+    origin: Text | None = Field(None, description="where to get the faces, said when they are missing")
 
 
 class ModelConfig(Section):
@@ -24,15 +24,15 @@ class ModelConfig(Section):
     Only `weights` is needed for models that carry or are known by their preset; every other field overrides.
     """
 
-    weights: str
-    revision: str | None = None
-    sha256: str | None = None
-    architecture: str | None = None
+    weights: Text
+    revision: Text | None = None
+    sha256: Text | None = None
+    architecture: Text | None = None
     embedding_size: Positive | None = None
-    size: tuple[int, int] | None = None
+    size: tuple[Positive, Positive] | None = None
     channel_order: Literal["rgb", "bgr"] | None = None
     mean: float | None = None
-    std: float | None = None
+    std: Annotated[float, Field(gt=0)] | None = None
     precision: Precision = "float32"
     channels_last: bool = False
     compile: bool = False
@@ -41,6 +41,7 @@ class ModelConfig(Section):
 # Policies that have a number of views of their own; the others take as many as wanted.
 VIEWS_OF_POLICY = {"none": 1, "flip": 2}
 DEFAULT_VIEWS = 8
+MOST_VIEWS = 1024
 # The operations of the `adaface` policies: the probability of each, and what has no effect without it.
 OPERATIONS = {
     "crop_probability": ("crop_area", "crop_aspect"),
@@ -59,7 +60,7 @@ class ViewsConfig(Section):
 
     policy: Literal["none", "flip", "adaface", "flip+adaface"] = "flip"
     seed: int = Field(0, ge=0, lt=2**63)
-    count: Annotated[int, Field(gt=0, le=2**30)] | None = Field(
+    count: Annotated[int, Field(gt=0, le=MOST_VIEWS)] | None = Field(
         None, description="views a sample: `none` has 1 and `flip` has 2; the others as many as wanted, 8 unless said"
     )
     order: Literal["random", "cycle"] = "random"
@@ -108,8 +109,8 @@ class CacheConfig(Section):
     also: caches of further teachers to learn from; combine: all of them in every step, or one an epoch.
     """
 
-    path: str | None = None
-    also: tuple[str, ...] = ()
+    path: Text | None = None
+    also: tuple[Text, ...] = ()
     combine: Literal["mean", "epoch"] = "mean"
     dtype: Literal["float32", "float16", "int8"] = "float16"
     confidence: Literal["center", "leave_one_out"] = "center"
@@ -117,7 +118,7 @@ class CacheConfig(Section):
     shard_rows: Positive = 16384
     chunk_rows: Positive = 1024
     batch_size: Positive = 64
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Workers = 1
     check_teacher: bool = True
     same_runtime: bool = False
 

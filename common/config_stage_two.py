@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from common.recipes import RECIPES
-from common.section import Fraction, Positive, Precision, Section
+from common.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
 
 
 class StudentConfig(Section):
     """The network that is trained."""
 
-    backbone: str = "mobilefacenet"
+    backbone: Text = "mobilefacenet"
     embedding_size: Positive = 512
 
 
@@ -29,7 +29,7 @@ class HeadConfig(Section):
     a step's softmax runs over (Partial FC).
     """
 
-    recipe: str | None = None
+    recipe: Text | None = None
     margin: Literal["none", "arcface", "cosface", "adaface"] = "adaface"
     centers: Literal["distilled", "frozen", "learned"] = "distilled"
     geometry: Literal["off", "live", "cached"] = "off"
@@ -42,12 +42,12 @@ class HeadConfig(Section):
     alpha: Literal["weighted", "adaptive", "fixed"] = "weighted"
     momentum: Fraction = 0.9
     start: Literal["random", "cache"] = "random"
-    header: str | None = None
+    header: Text | None = None
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
-    logits_mib: Annotated[int, Field(ge=0)] = 1024
+    logits_mib: NotNegative = 1024
     split_classes: bool = False
     sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -55,6 +55,8 @@ class HeadConfig(Section):
     @classmethod
     def _recipe_below_values(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("recipe") is None:
+            return values
+        if not isinstance(values["recipe"], str):
             return values
         if values["recipe"] not in RECIPES:
             raise ValueError(f"recipe {values['recipe']!r} is unknown; known are {', '.join(RECIPES)}")
@@ -95,7 +97,7 @@ class TrainConfig(Section):
     epochs: Positive = 26
     batch_size: Positive = 384
     lr: Annotated[float, Field(gt=0)] = 0.1
-    lr_batch: Annotated[int, Field(ge=0)] = Field(
+    lr_batch: NotNegative = Field(
         512, description="lr is for a global batch of this size and scales linearly; 0 takes lr as it is"
     )
     momentum: Fraction = 0.9
@@ -107,20 +109,20 @@ class TrainConfig(Section):
     schedule: Literal["step", "cosine", "polynomial", "onecycle"] = "step"
     milestones: tuple[Positive, ...] = (8, 14, 20, 25)
     power: Annotated[float, Field(gt=0)] = 2.0
-    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    warmup_epochs: NotNegative = 1
     precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Workers = 2
     seed: int = Field(0, ge=0, lt=2**63)
     log_every: Positive = 50
     keep_checkpoints: Positive = 2
     checkpoint_minutes: Annotated[float, Field(ge=0)] = Field(
         10.0, description="a log line this long after the last checkpoint writes the next; epoch ends always do"
     )
-    evaluate_every: Annotated[int, Field(ge=0)] = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
-    best_by: str | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
+    evaluate_every: NotNegative = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
+    best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
     verify: Literal["off", "sample", "all"] = "sample"
 
     @model_validator(mode="after")

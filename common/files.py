@@ -1,27 +1,71 @@
 """Writing that a kill or a power cut cannot leave half done, and digests of what was written."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a temporary path beside `path`; it takes the place of `path`, on the disk, when the block ends well.
+
+    Who may read the file is for the umask to say, whatever the writer thinks. OSErrors carry `path`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with naming(path):
+        make_folder(path.parent)
+        try:
+            temporary.unlink(missing_ok=True)
+            mode = _create(temporary)
+            yield temporary
+            temporary.chmod(mode)
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of which file an error is: of a full disk the system does not, and libraries say it in their own words."""
     try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+    except Exception as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if os.strerror(number) in str(error) and not isinstance(error, UserError):
+                raise OSError(number, os.strerror(number), os.fspath(path)) from error
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents; each is on the disk before anything is put into it."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def _create(path: Path) -> int:
+    """Make an empty file, following no link; its permissions."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_json(path: Path, value: Any) -> None:

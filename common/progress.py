@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from common.text import printable
+
 SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -16,6 +18,7 @@ def progress(what: str, total: int, done: int = 0, unit: str = "faces", quiet: b
 
     quiet: no output at all, for ranks other than the first.
     """
+    what = printable(what)
     if quiet:
         yield lambda n: None
     elif sys.stderr.isatty():
@@ -38,10 +41,10 @@ def _bar(unit: str) -> Progress:
     from rich.console import Console
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )

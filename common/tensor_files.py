@@ -4,7 +4,6 @@
 `weights_only=True`, which knows tensors and plain containers and refuses every other object.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,13 +74,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     copies = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with replacing(path) as temporary:
         save_file(copies, temporary, {"format": "pt", **metadata})
-        temporary.chmod(0o666 & ~_umask())  # safetensors makes files that only their owner can read
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _read_safetensors(path: Path) -> TensorFile:

@@ -18,7 +18,7 @@ from typing import get_args
 import click
 from rich.console import Console, RenderableType
 
-from common.cli import Commands, check_option, show_plan
+from common.cli import Commands, check_option, overrides_option, show_plan
 from common.config_file import load_config
 from evaluate.batch import evaluate_folder
 from evaluate.compare import comparison_table, read_reports
@@ -42,7 +42,7 @@ def main() -> None:
 @click.option(
     "--config", "paths", multiple=True, default=["configs/ms1mv2.toml"], help="Experiment file; several make one table."
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the files.")
+@overrides_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report; else runs/NAME/evaluation.")
 @measure_options
 @check_option

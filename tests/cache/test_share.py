@@ -1,8 +1,11 @@
 """A cache that travels arrives byte for byte or not at all, and nothing it says about itself is taken on trust."""
 
+import errno
 import hashlib
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -11,16 +14,20 @@ import pytest
 import zarr
 from click.testing import CliRunner
 
+import common.files
 from cache.__main__ import main
 from cache.build import build
+from cache.card import dataset_card
 from cache.reader import TeacherCache
 from cache.remote import Folder, HubDataset, open_remote
 from cache.sealed import seal_of
 from cache.share import pull, push
+from cache.store import layout_of
 from cache.subset import cut_out
 from cache.verify import check_store
 from common.config_file import toml_of
-from common.errors import CacheError
+from common.errors import CacheError, UserError
+from common.locks import only_writer
 from common.sources import open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
@@ -60,7 +67,7 @@ def test_a_pulled_cache_has_the_bytes_of_the_pushed_one_and_a_card(path, remote)
     assert here.pop("ledger/README.md")
     assert here == tree(path)
     assert check_store(OUT) == []
-    assert [p.name for p in Path("caches").iterdir() if p.name.startswith(".")] == [".tiny.lock"]
+    assert {p.name for p in Path("caches").iterdir() if p.name.startswith(".")} <= {".tiny.lock", ".pulled.lock"}
 
 
 def test_only_files_of_the_cache_travel(path, remote):
@@ -102,7 +109,7 @@ def test_licences_are_asked_for(path, remote):
 
 
 def test_an_interrupted_push_is_no_cache_and_goes_on(path, remote, monkeypatch):
-    put, sent = Folder._put, []
+    put, sent = type(remote)._put, []
 
     def failing(self, name, content):
         sent.append(name)
@@ -110,7 +117,7 @@ def test_an_interrupted_push_is_no_cache_and_goes_on(path, remote, monkeypatch):
             raise KeyboardInterrupt
         put(self, name, content)
 
-    monkeypatch.setattr(Folder, "_put", failing)
+    monkeypatch.setattr(type(remote), "_put", failing)
     with pytest.raises(KeyboardInterrupt):
         push(path, remote, "unknown", "unknown")
     with pytest.raises(CacheError, match=r"zarr\.json: not there: no cache, or its push has not finished"):
@@ -242,8 +249,9 @@ def test_codecs_that_are_not_a_caches_are_refused(shared):
     remote, folder = shared
     file = folder / "label/zarr.json"
     file.write_text(file.read_text().replace('"crc32c"', '"numcodecs.pickle"'))
-    with pytest.raises(CacheError, match=r"label/zarr\.json: codecs \['numcodecs\.pickle'\] have no place"):
+    with pytest.raises(CacheError, match=rf"{remote.url}/label/zarr\.json: .*: not taken"):
         pull(remote, OUT)
+    nothing_taken()
 
 
 def test_arrays_cut_otherwise_than_the_manifest_says_are_refused(shared):
@@ -276,6 +284,154 @@ def test_another_cache_at_the_same_place_is_not_mixed_with(path, remote):
     with pytest.raises(CacheError, match="another cache is there"):
         push(other, remote, "unknown", "unknown")
     assert pull(remote, OUT).exists()
+
+
+@pytest.mark.parametrize("name", ["embedding/c/0/1/0", "label/zarr.json", "ledger/zarr.json", "README.md"])
+def test_a_damaged_file_of_equal_size_is_sent_again_and_no_other(path, remote, monkeypatch, name):
+    push(path, remote, "unknown", "unknown")
+    file = remote._path(name)
+    whole = remote._files.cat_file(file)
+    remote._files.pipe_file(file, whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
+    sent, put = [], type(remote)._put
+    monkeypatch.setattr(type(remote), "_put", lambda self, name, content: (sent.append(name), put(self, name, content)))
+    push(path, remote, "unknown", "unknown")
+    assert sent == [name]
+    assert remote._files.cat_file(file) == whole
+    pull(remote, OUT)
+
+
+@pytest.mark.parametrize("name", ["ledger/zarr.json", "zarr.json", "norm/c/0/0"])
+@pytest.mark.parametrize("half", [0, 100])
+def test_a_push_goes_on_after_a_file_that_was_left_half_written(path, remote, name, half):
+    push(path, remote, "unknown", "unknown")
+    if name != "zarr.json":
+        remote._files.rm(remote._path("zarr.json"))
+    remote._files.pipe_file(remote._path(name), remote._files.cat_file(remote._path(name))[:half])
+    push(path, remote, "unknown", "unknown")
+    pull(remote, OUT)
+    assert tree(OUT).keys() - {"ledger/README.md"} == tree(path).keys()
+
+
+def test_another_push_that_was_cut_off_is_not_mixed_with(path, remote):
+    other = build(experiment(cache={"path": "caches/other"}), open_source("data/faces"), TinyTeacher(1), 1, True)
+    push(other, remote, "unknown", "unknown")
+    remote._files.rm(remote._path("zarr.json"))
+    with pytest.raises(CacheError, match=r"another cache is there \(ledger/zarr\.json differs"):
+        push(path, remote, "unknown", "unknown")
+
+
+def test_a_full_disk_ends_a_push_in_one_line_with_nothing_half_written_and_it_goes_on(path, world, monkeypatch):
+    remote, copy = open_remote(f"file://{world}/shared"), shutil.copyfile
+
+    def full(source, target):
+        if "norm/c/1/2" in str(source):
+            Path(target).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return copy(source, target)
+
+    monkeypatch.setattr("cache.remote.shutil.copyfile", full)
+    with pytest.raises(CacheError, match=r"cannot be written \(.*No space left on device: .*norm/c/1/2.*it goes on"):
+        push(path, remote, "unknown", "unknown")
+    there = tree(world / "shared")
+    assert there
+    assert there == {name: data for name, data in tree(path).items() if name in there}
+    monkeypatch.setattr("cache.remote.shutil.copyfile", copy)
+    push(path, remote, "unknown", "unknown")
+    pull(remote, OUT)
+
+
+def test_a_pushed_file_is_on_the_disk_before_the_manifest_names_the_cache(path, world, monkeypatch):
+    synced, replace, sync = [], os.replace, common.files.sync
+    missing = []
+
+    def replacing(source, target):
+        if Path(target) == world / "shared/zarr.json":
+            wanted = [file for file in (world / "shared").rglob("*") if not file.name.startswith(".")]
+            missing.extend(set(wanted) - set(synced))
+        synced.append(Path(target))  # its bytes were synced under the temporary name
+        assert Path(source) in synced
+        replace(source, target)
+
+    monkeypatch.setattr("common.files.sync", lambda path: (synced.append(Path(path)), sync(path)))
+    monkeypatch.setattr(os, "replace", replacing)
+    push(path, open_remote(f"file://{world}/shared"), "unknown", "unknown")
+    assert world / "shared" in synced
+    assert missing == []
+
+
+@pytest.mark.parametrize("what", ["link", "folder", "file"])
+def test_what_no_pull_has_made_is_neither_followed_nor_cleared(shared, world, what):
+    foreign, making = world / "foreign", OUT.with_name(".pulled.pulling")
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years")
+    if what == "link":
+        (foreign / ".pulling").touch()  # another pull's
+        making.symlink_to(foreign)
+    elif what == "folder":
+        shutil.copytree(foreign, making)
+    else:
+        making.write_text("years")
+    with pytest.raises(CacheError, match=r"\.pulled\.pulling: no pull has made this: move it away"):
+        pull(shared[0], OUT)
+    assert (foreign / "thesis.txt").read_text() == "years"
+    assert making.is_file() or (making / "thesis.txt").read_text() == "years"
+    nothing_taken()
+
+
+def test_links_in_what_an_earlier_pull_left_are_not_followed(path, shared, world):
+    foreign, making = world / "foreign", OUT.with_name(".pulled.pulling")
+    foreign.mkdir()
+    (foreign / "zarr.json").write_text("years")
+    making.mkdir(parents=True)
+    (making / ".pulling").touch()
+    (making / "embedding").symlink_to(foreign)
+    (making / ".zarr.json.part").symlink_to(foreign / "zarr.json")
+    os.mkfifo(making / "norm")
+    pull(shared[0], OUT)
+    assert [(file.name, file.read_text()) for file in foreign.iterdir()] == [("zarr.json", "years")]
+    assert tree(OUT).keys() - {"ledger/README.md"} == tree(path).keys()
+
+
+def test_two_pulls_of_one_place_at_once_are_refused(shared, monkeypatch):
+    with only_writer(OUT, "a pull"), pytest.raises(UserError, match=r"a pull .* is at work on it"):
+        pull(shared[0], OUT)
+
+
+@pytest.mark.parametrize("field", ["teacher", "faces", "views", "decoder", "confidence", "layout", "created"])
+@pytest.mark.parametrize("value", [None, "x", [], 3, {}])
+def test_a_manifest_that_says_less_than_a_cache_needs_is_refused_before_anything_is_taken(shared, field, value):
+    if value == "x" and field in ("decoder", "created"):
+        pytest.skip("any text will do")
+    remote, folder = shared
+    rewrite(folder, lambda files, manifest: manifest.update({field: value}))
+    with pytest.raises(
+        CacheError, match=f"{remote.url}/zarr.json: damaged at .*{field}.*have it pushed again"
+    ) as error:
+        pull(remote, OUT)
+    assert "\n" not in str(error.value)
+    assert not list(OUT.with_name(".pulled.pulling").rglob("c"))
+
+
+def test_what_is_no_file_at_the_place_it_comes_from_is_neither_waited_for_nor_taken(shared):
+    remote, folder = shared
+    (folder / "norm/c/0/0").unlink()
+    os.mkfifo(folder / "norm/c/0/0")
+    with pytest.raises(CacheError, match="norm/c/0/0: not a regular file"):
+        pull(remote, OUT)
+    os.unlink(folder / "norm/c/0/0")
+    (folder / "norm/c/0/0").mkdir()
+    with pytest.raises(CacheError, match="norm/c/0/0: not a regular file"):
+        pull(remote, OUT)
+    nothing_taken()
+
+
+def test_a_teachers_name_cannot_break_out_of_the_card(path):
+    manifest = TeacherCache(path).manifest
+    manifest["teacher"]["name"] = "a|b\n---\n\x1b[2J# c"
+    card = dataset_card(manifest, layout_of(manifest), "memory://x", "MIT", "x\ny")
+    assert "\x1b" not in card
+    assert not re.search(r"^(# c|y|---\\n# c)", card, re.MULTILINE)
+    assert card.count("\n---\n") == 1
 
 
 def test_places_by_their_names():

@@ -1,14 +1,18 @@
 """Experiment files: what is refused, and with which line."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from common.config import Config
 from common.config_file import load_config, toml_of
 from common.config_stage_two import HeadConfig
 from common.errors import ConfigError
+from tests.tiny import experiment
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 BASE = 'name = "a"\nteacher = "org/model"\n[faces]\npath = "faces"\n'
@@ -114,6 +118,110 @@ def test_a_head_that_reads_a_teacher_needs_one(write):
 def test_training_options_without_effect_are_refused(write, text, match):
     with pytest.raises(ConfigError, match=match):
         load_config(write(BASE + text))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(TEXT, TEXT, st.dictionaries(TEXT, TEXT, max_size=3), st.floats(1e-300, 1e300), st.lists(TEXT, max_size=2))
+@example("\r", "\x1b]0;x\x07", {"\x7f": "\u2028\x85"}, 0.1, ['""', "''\\"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+def test_every_text_and_number_reads_back_from_the_resolved_file(tmp_path, path, origin, sets, lr, also):
+    config = experiment(
+        faces={"path": path, "origin": origin}, train={"lr": lr}, evaluate={"sets": sets}, cache={"also": also}
+    )
+    file = tmp_path / "config.toml"
+    file.write_text(toml_of(config), encoding="utf-8")
+    assert load_config(file) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[train]\nepochs = true\n", "train.epochs"),
+        ("[train]\nepochs = '2'\n", "train.epochs"),
+        ("[train]\nepochs = 2.0\n", "train.epochs"),
+        ("[train]\nlr = '0.1'\n", "train.lr"),
+        ("[train]\nlr = true\n", "train.lr"),
+        ("[train]\ncompile = 1\n", "train.compile"),
+        ("[train]\ncompile = 'yes'\n", "train.compile"),
+        ("[train]\nmilestones = [1, true]\n", "train.milestones.1"),
+        ("[train]\nmilestones = 3\n", "train.milestones"),
+        ("[head]\nh = nan\n", "head.h"),
+        ("[head]\nnorm_mean = -inf\n", "head.norm_mean"),
+        ("[train]\nlr = inf\n", "train.lr"),
+        ("[train]\nlr = 1" + 400 * "0" + "\n", "train.lr"),
+        ("[evaluate]\nfar = [nan]\n", "evaluate.far.0"),
+        ("[views]\npolicy = 'adaface'\ncount = 1073741824\n", "views.count: .*less than or equal to 1024"),
+        ("[cache]\nshard_rows = 4294967296\nchunk_rows = 1\n", "cache.shard_rows"),
+        ("[cache]\nworkers = 1000000\n", "cache.workers"),
+        ("[cache]\npath = 7\n", "cache.path"),
+        ("[head]\nrecipe = ['arcface']\n", "head.recipe"),
+        ("[student]\nbackbone = 2024-01-01\n", "student.backbone"),
+        ("[evaluate.sets]\nlfw = ['a.bin']\n", "evaluate.sets.lfw"),
+        ("[cache]\npath = 'a\\u0000b'\n".replace("'", '"'), "cache.path: .*holds a NUL"),
+        ("[student]\nbackbone" + ".a" * 3000 + " = 1\n", "student.backbone"),
+    ],
+)
+def test_no_value_of_another_type_is_taken_for_one(write, text, key):
+    with pytest.raises(ConfigError, match=rf"a\.toml(:\d+)?: {key}") as error:
+        load_config(write(BASE + text))
+    assert len(str(error.value)) < 400
+    assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_will_do_for_fractions_and_lists_for_tuples(write):
+    config = load_config(write(BASE + "[train]\nlr = 1\nmilestones = [2, 3]\n"))
+    assert (config.train.lr, config.train.milestones) == (1.0, (2, 3))
+
+
+def test_an_epoch_without_a_step_is_refused(write):
+    text = BASE + "samples = 99\n[train]\nbatch_size = 100\n"
+    with pytest.raises(ConfigError, match=r"train\.batch_size = 100 leaves no step in an epoch of 99 samples"):
+        load_config(write(text))
+    assert load_config(write(text.replace("99", "100"))).faces.samples == 100
+    assert load_config(write(text.replace("99", "99\nsubset = 'caches/x'"))).faces.samples == 99
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"name = '\0'\n", "not TOML: .*line 1"),
+        (b"name = " + b"1" * 5000 + b"\n", "not TOML: "),
+        (b"name = " + b"[" * 5000 + b"\n", "nested too deeply"),
+        (b"name = " + b"{a=" * 5000 + b"\n", "nested too deeply"),
+        (b"name = '\xff'\n", "not UTF-8 at byte 8"),
+        (b"#" * (1 << 20) + b"\n", "1,048,577 bytes, more than the 1,048,576"),
+        (b'extends = "a\\u0000"\n', "extends must be the name of a file"),
+    ],
+)
+def test_bytes_that_are_no_experiment_are_one_line(tmp_path, content, match):
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"a\.toml: {match}"):
+        load_config(path)
+
+
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    for path in (tmp_path / "pipe.toml", tmp_path / "folder.toml", Path("/dev/zero")):
+        with pytest.raises(ConfigError, match=f"{path}: .*(not a regular file|Is a directory).*: set CONFIG="):
+            load_config(path)
+
+
+def test_an_override_is_one_value_whatever_it_holds(write):
+    path = write(BASE)
+    assert load_config(path, ["faces.path=1\nw = 2"]).faces.path == "1\nw = 2"
+    assert load_config(path, ["faces.path=a = [b"]).faces.path == "a = [b"
+    for text, match in {
+        "train.epochs=true": "--set train.epochs: ",
+        "train.lr=nan": "--set train.lr: ",
+        "faces.path=\udcff": "--set faces.path: .*not UTF-8",
+        "train.epochs=" + "7" * 5000: "--set train.epochs: ",
+    }.items():
+        with pytest.raises(ConfigError, match=match):
+            load_config(path, [text])
 
 
 def test_the_default_recipe_is_the_published_one():

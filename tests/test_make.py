@@ -1,0 +1,120 @@
+"""What make's variables become: the arguments a command gets, seen by a program that stands in for python."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConfigError
+from common.runtime import choose_device
+
+ROOT = Path(__file__).parents[1]
+STAND_IN = """#!/bin/sh
+echo begin >> log
+printf '%s\\0' "$@" >> arguments
+printf '\\n' >> arguments
+sleep 0.2
+echo end >> log
+"""
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Runs make where bin/python writes its arguments down; returns exit status, error output and those arguments."""
+    if shutil.which("make") is None:
+        pytest.skip("no make on this machine")
+    for name in ("CONFIG", "DATA", "SET", "GPUS", "PROCS", "OUT", "CHECK", "SEEDS", "MAKEFLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").write_text(STAND_IN)
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    (tmp_path / ".venv/.installed").touch()
+
+    def run(*words: str) -> tuple[int, str, list[list[str]]]:
+        (tmp_path / "arguments").unlink(missing_ok=True)
+        done = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        lines = (tmp_path / "arguments").read_text().splitlines() if (tmp_path / "arguments").exists() else []
+        return done.returncode, done.stderr, [line.split("\0")[:-1] for line in lines]
+
+    run.folder = tmp_path
+    return run
+
+
+@pytest.mark.parametrize("text", ["my data", 'it\'s $$HOME; `id` "x" *', "a  b\\"])
+def test_values_reach_the_command_as_they_were_written(make, text):
+    seen = text.replace("$$", "$")
+    status, _, [arguments] = make("cache-teacher", "GPUS=0", f"CONFIG={text}.toml", f"DATA={text}", f"SET={text}")
+    assert status == 0
+    wanted = ["-m", "cache", "build", "--config", f"{seen}.toml", "--device", "cpu", "--data", seen, "--sets", seen]
+    assert arguments == wanted
+    for target in ("distill", "audit"):
+        [arguments] = make(target, "GPUS=0", f"CONFIG={text}.toml", f"DATA={text}", f"SET={text}")[2]
+        assert {f"{seen}.toml", seen} <= set(arguments)
+
+
+def test_several_configs_make_one_table_and_a_file_with_spaces_is_one(make):
+    (make.folder / "my config.toml").touch()
+    for given, configs in {"a.toml b.toml": ["a.toml", "b.toml"], "my config.toml": ["my config.toml"]}.items():
+        [arguments] = make("eval", "GPUS=0", f"CONFIG={given}", "OUT=my report")[2]
+        told = [argument for name in configs for argument in ("--config", name)]
+        assert arguments[:-2] == ["-m", "evaluate", "run", *told, "--device", "cpu", "--out", "my report"]
+    [arguments] = make("audit", "GPUS=0", "CONFIG=my config.toml")[2]
+    assert arguments[arguments.index("--out") + 1] == "audits/my config"
+
+
+@pytest.mark.parametrize(
+    ("given", "launched", "device"),
+    [
+        (["GPUS=0"], [], "cpu"),
+        (["GPUS=1"], [], "cuda"),
+        (["GPUS=4"], ["common.launch", "--standalone", "--nproc_per_node=4", "-m"], "cuda"),
+        (["GPUS=0", "PROCS=2"], ["common.launch", "--standalone", "--nproc_per_node=2", "-m"], "cpu"),
+        (["GPUS=10"], ["common.launch", "--standalone", "--nproc_per_node=10", "-m"], "cuda"),
+    ],
+)
+def test_ranks_and_device(make, given, launched, device):
+    [arguments] = make("distill", *given)[2]
+    assert arguments[: len(launched) + 3] == ["-m", *launched, "distill", "train"]
+    assert arguments[arguments.index("--device") + 1] == device
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("PROCS=0", "PROCS=0: write a whole number, 1 or more"),
+        ("PROCS=abc", "PROCS=abc: write a whole number, 1 or more"),
+        ("PROCS=", "PROCS=: write a whole number, 1 or more"),
+        ("PROCS=-1", "PROCS=-1: write a whole number"),
+        ("PROCS=01", "PROCS=01: write a whole number"),
+        ("GPUS=", "GPUS=: write a whole number"),
+        ("GPUS=00", "GPUS=00: write a whole number"),
+        ("GPUS=two", "GPUS=two: write a whole number, 0 for the CPU"),
+        ("GPUS=2 PROCS=2", "PROCS=2 ranks are for the CPU: add GPUS=0"),
+    ],
+)
+def test_what_is_no_number_of_ranks_is_refused_before_anything_runs(make, given, line):
+    status, error, ran = make("distill", *given.split())
+    assert (status, ran) == (2, [])
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_stages_follow_each_other_with_j2_as_well(make):
+    make("-j2", "cache-teacher", "distill", "GPUS=0")
+    assert (make.folder / "log").read_text().split() == ["begin", "end", "begin", "end"]
+
+
+def test_more_ranks_than_cards_are_refused_with_the_number_there_is(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="torch sees no CUDA device; use --device cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert choose_device("cuda").index == 0
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ConfigError, match=r"4 ranks, but torch sees 1 CUDA device\(s\); use GPUS=1"):
+        choose_device("cuda")
