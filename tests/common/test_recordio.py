@@ -440,11 +440,12 @@ def test_a_closed_source_gives_its_file_back(small):
 
 
 @pytest.mark.parametrize("order", [lambda lines: lines, sorted, lambda lines: lines[::-1]])
-def test_two_keys_with_one_offset_are_refused(small, order):
+@pytest.mark.parametrize(("other", "keys"), [(4, "4 and 8|8 and 4"), (3, "4 and 1|1 and 4")])  # keys are 7 i mod 10
+def test_two_keys_with_one_offset_are_refused(small, order, other, keys):
     lines = small.with_suffix(".idx").read_text().splitlines()
-    lines[4] = f"{lines[4].split()[0]}\t{lines[2].split()[1]}"  # records 2 and 4 of the file have keys 4 and 8
+    lines[other] = f"{lines[other].split()[0]}\t{lines[2].split()[1]}"
     small.with_suffix(".idx").write_text("\n".join(order(lines)) + "\n")
-    with pytest.raises(DataError, match=r"a\.idx: keys (4 and 8|8 and 4) have one offset, \d+; copy it again"):
+    with pytest.raises(DataError, match=rf"a\.idx: keys ({keys}) have one offset, \d+; copy it again"):
         Records(small)
 
 
