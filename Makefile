@@ -9,6 +9,8 @@ SEEDS   ?= 1
 SET     ?=
 CHECK   ?=
 OUT     ?=
+MUTANTS ?= 40
+FILES   ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -57,7 +59,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mxnet lint lock clean
+.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -99,10 +101,14 @@ test: $(READY) ## All quick tests; those on real faces run where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
-	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/faults --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
 
-test-faults: $(READY) ## Kill -9 builds and trainings at random moments; the result must be the undisturbed one
+test-faults: $(READY) ## Kill -9 at random moments, and every command on damaged, hostile and missing files
 	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/test_kills.py
+	@$(BIN)/python -m pytest tests/faults
+
+test-mutants: $(READY) ## One-line changes of the program that no test notices (MUTANTS=40, 0 for all; FILES)
+	@$(BIN)/python tests/mutants.py --count $(MUTANTS) $(FILES)
 
 test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow tests/interop

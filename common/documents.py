@@ -60,4 +60,4 @@ def read_regular(path: Path, error: type[UserError] = DataError, remedy: str = "
         if isinstance(wrong, UserError):
             raise
         reason: Any = getattr(wrong, "strerror", None) or wrong
-        raise error(f"{path}: cannot be read ({reason}){way_out}") from None
+        raise error(f"{path}: cannot be read ({reason}){way_out}") from wrong

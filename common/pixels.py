@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from common.errors import DataError
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 EXIF_FIRST = JPEG_START + b"\xff\xe1"
+MOST_PIXELS = 1 << 26  # a picture of 8,192 x 8,192; a header of 20 bytes may announce 65,535 x 65,535
 
 
 def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
@@ -17,20 +19,39 @@ def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
 
     A camera's orientation (EXIF) is followed where mxnet 1.9.1 does so: right after the start marker, not behind JFIF.
 
-    `name` says in errors which picture this is. Raises DataError for bytes that are no picture, and for a JPEG
-    without an end marker: the decoder would fill what is missing with grey and report nothing.
+    `name` says in errors which picture this is. Raises DataError for bytes that are no picture, for more than 2^26
+    pixels, for a JPEG without an end marker, and for one in which libjpeg meets damage: it would fill in what is
+    missing, or show noise, and go on.
     """
-    if jpeg.startswith(JPEG_START) and JPEG_END not in jpeg:
+    if not jpeg.startswith(JPEG_START):
+        return _by_opencv(jpeg, name)
+    if JPEG_END not in jpeg:
         raise DataError(f"{name}: the JPEG is cut off after {len(jpeg)} bytes (no end marker); copy the data again")
-    orientation = 0 if jpeg.startswith(EXIF_FIRST) else cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB | orientation) if jpeg else None
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(jpeg)
+    except ValueError:  # no JPEG, or rare sampling factors that TurboJPEG leaves to others
+        return _by_opencv(jpeg, name)
+    if height * width > MOST_PIXELS:
+        raise DataError(f"{name}: a picture of {width} x {height} pixels; at most {MOST_PIXELS:,} are decoded")
+    four = colours in ("CMYK", "YCCK")
+    try:
+        decoded = simplejpeg.decode_jpeg(jpeg, "CMYK" if four else "RGB", strict=True)
+    except ValueError as error:
+        raise DataError(f"{name}: the JPEG is damaged ({str(error).rstrip('.')}); copy the data again") from None
+    return _by_opencv(jpeg, name) if four or jpeg.startswith(EXIF_FIRST) else decoded
+
+
+def _by_opencv(picture: bytes, name: str) -> np.ndarray:
+    """PNG and the like, and what simplejpeg has no way for: inks and a camera's orientation."""
+    orientation = 0 if picture.startswith(EXIF_FIRST) else cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        encoded = np.frombuffer(picture, np.uint8)
+        rgb = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | orientation) if picture else None
     except cv2.error as error:
         raise DataError(f"{name}: the picture cannot be decoded ({error.err or error})") from error
     if rgb is None:
-        raise DataError(
-            f"{name}: {len(jpeg)} bytes starting {jpeg[:8].hex(' ') or 'nowhere'} are no picture that can be decoded"
-        )
+        start = picture[:8].hex(" ") or "nowhere"
+        raise DataError(f"{name}: {len(picture)} bytes starting {start} are no picture that can be decoded")
     return rgb
 
 
@@ -60,4 +81,5 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
 def decoder_version() -> str:
     """Name and version of what turns JPEG into pixels, for a cache's manifest: other versions may round otherwise."""
     jpeg = re.search(r"^\s*JPEG:\s*(.+?)\s*$", cv2.getBuildInformation(), re.MULTILINE)
-    return f"opencv {cv2.__version__}, {jpeg[1] if jpeg else 'unknown JPEG library'}"
+    opencv = f"opencv {cv2.__version__}, {jpeg[1] if jpeg else 'unknown JPEG library'}"
+    return f"simplejpeg {simplejpeg.__version__}, {opencv}"

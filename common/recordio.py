@@ -13,7 +13,6 @@ flag > 0 that many float32 labels follow and replace the scalar one.
 Source: dmlc-core `recordio.h` and MXNet 1.9.1 `recordio.py`, as documents of the format.
 """
 
-import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from types import TracebackType
 import numpy as np
 
 from common.errors import DataError
+from common.random_access import RandomAccessFile
 from common.recordio_index import RecordIndex, read_index
 
 MAGIC = struct.pack("<I", 0xCED7230A)
@@ -31,6 +31,7 @@ CHUNK = struct.Struct("<4sI")
 HEADER = struct.Struct("<IfQQ")
 LENGTH_BITS = 29
 WHOLE, FIRST, MIDDLE, LAST = range(4)
+READ_AHEAD = 16 << 10  # bytes: an aligned face in one read
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,26 +79,22 @@ class Record:
 class Records:
     """Random access to a RecordIO file by key.
 
-    The file is memory-mapped and nothing keeps a position, so one object may be used by any number of threads and by
-    forked workers. A pickle carries the two paths only; the other process maps and indexes for itself.
+    Nothing keeps a position, so one object may be used by any number of threads and by forked workers. A pickle carries
+    the two paths only; the other process opens and indexes for itself.
 
     `idx_path` is the `.idx` beside the `.rec` unless given. Where there is none the `.rec` is scanned from start to
     end, which reads a page of every record; `write_index` keeps the result. A scanned record's key is its header id
     where the ids are exactly 0..N-1 in some order (the InsightFace layout), else its position.
 
     Raises DataError for a missing or truncated `.rec`, and for an `.idx` that is malformed, points outside the
-    `.rec`, or ends before it does. Where a record starts in the middle is seen when it is read.
+    `.rec`, gives one place to two keys, or ends before the `.rec` does. Where a record starts in the middle is seen
+    when it is read.
     """
 
     def __init__(self, rec_path: str | os.PathLike[str], idx_path: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(rec_path)
         self.idx_path = Path(idx_path) if idx_path is not None else self.path.with_suffix(".idx")
-        try:
-            with self.path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                self._bytes: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be opened ({error.strerror}); is the path right?") from error
+        self._file = RandomAccessFile(self.path)
         self._index = self._open_index() if self.idx_path.exists() else self._scan()
 
     def __reduce__(self) -> tuple[type["Records"], tuple[Path, Path]]:
@@ -132,8 +129,8 @@ class Records:
         except KeyError:
             raise DataError(f"{self.path}: no record has key {key} ({len(self)} keys in {self.idx_path})") from None
         try:
-            return b"".join(_pieces(self._bytes, offset))
-        except ValueError as error:
+            return b"".join(_pieces(self._file, offset))
+        except _NoRecord as error:
             raise DataError(f"{self.path}: record {key} at offset {offset}: {error}; {self._advice()}") from None
 
     def write_index(self) -> None:
@@ -149,27 +146,24 @@ class Records:
         return "the file is damaged; copy it again"
 
     def _open_index(self) -> RecordIndex:
-        try:
-            index = read_index(self.idx_path)
-        except OSError as error:
-            raise DataError(f"{self.idx_path}: cannot be read ({error.strerror})") from error
+        index = read_index(self.idx_path)
         if len(index) == 0:
-            if len(self._bytes):
+            if self._file.size:
                 raise DataError(f"{self.idx_path} is empty, {self.path} is not; remove it to have it rebuilt")
             return index
         line = int(index.offsets.argmax())
         key, offset = index[line], int(index.offsets[line])
         try:
-            _, end = _read(self._bytes, offset)
-        except ValueError as error:
+            _, end = _read(self._file, offset)
+        except _NoRecord as error:
             raise DataError(
                 f"{self.path}: its last record, key {key} at offset {offset} of {self.idx_path}: {error}; "
                 f"{self._advice()}"
             ) from None
-        if end < len(self._bytes):
+        if end < self._file.size:
             raise DataError(
                 f"{self.idx_path}: its last record, key {key}, ends at byte {end} of {self.path}, which has "
-                f"{len(self._bytes)} bytes; the index is cut off: copy it again, or remove it to have it rebuilt"
+                f"{self._file.size} bytes; the index is cut off: copy it again, or remove it to have it rebuilt"
             )
         return index
 
@@ -177,10 +171,10 @@ class Records:
         offsets: list[int] = []
         ids: list[int] = []
         offset = 0
-        while offset < len(self._bytes):
+        while offset < self._file.size:
             try:
-                raw, after = _read(self._bytes, offset)
-            except ValueError as error:
+                raw, after = _read(self._file, offset)
+            except _NoRecord as error:
                 raise DataError(
                     f"{self.path}: record {len(offsets)} in file order, at offset {offset}: {error}; copy it again"
                 ) from None
@@ -262,31 +256,37 @@ def _magic_positions(raw: bytes) -> list[int]:
     return found
 
 
-def _read(data: mmap.mmap | bytes, offset: int) -> tuple[bytes, int]:
+class _NoRecord(Exception):
+    """No record stands at an offset, and why."""
+
+
+def _read(file: RandomAccessFile, offset: int) -> tuple[bytes, int]:
     """A record's bytes and the offset after it."""
-    pieces = list(_pieces(data, offset))
+    pieces = list(_pieces(file, offset))
     padded = sum(CHUNK.size + len(piece) + -len(piece) % 4 for piece in pieces[::2])
     return b"".join(pieces), offset + padded
 
 
-def _pieces(data: mmap.mmap | bytes, offset: int) -> Iterator[bytes]:
-    """The chunks of the record at `offset`, with the magic between them. Raises ValueError saying what is wrong."""
+def _pieces(file: RandomAccessFile, offset: int) -> Iterator[bytes]:
+    """The chunks of the record at `offset`, with the magic between them. Raises _NoRecord saying what is wrong."""
     expected = (WHOLE, FIRST)
     while True:
-        if offset + CHUNK.size > len(data):
-            raise ValueError(f"the file ends at byte {len(data)}, before the record does (truncated?)")
-        magic, word = CHUNK.unpack_from(data, offset)
+        if offset + CHUNK.size > file.size:
+            raise _NoRecord(f"the file ends at byte {file.size}, before the record does (truncated?)")
+        ahead = file.read(offset, READ_AHEAD)
+        magic, word = CHUNK.unpack_from(ahead)
         if magic != MAGIC:
-            raise ValueError(f"no record starts at byte {offset}")
+            raise _NoRecord(f"no record starts at byte {offset}")
         cflag, length = word >> LENGTH_BITS, word & (1 << LENGTH_BITS) - 1
         if cflag not in expected:
-            raise ValueError(f"the chunk at byte {offset} has cflag {cflag}, expected one of {expected}")
+            raise _NoRecord(f"the chunk at byte {offset} has cflag {cflag}, expected one of {expected}")
         start = offset + CHUNK.size
-        offset = start + length + -length % 4
-        if offset > len(data):
-            raise ValueError(f"the file ends at byte {len(data)}, before the record does (truncated?)")
-        yield data[start : start + length]
+        if start + length + -length % 4 > file.size:
+            raise _NoRecord(f"the file ends at byte {file.size}, before the record does (truncated?)")
+        piece = ahead[CHUNK.size : CHUNK.size + length]
+        yield piece if len(piece) == length else piece + file.read(start + len(piece), length - len(piece))
         if cflag in (WHOLE, LAST):
             return
         yield MAGIC
+        offset = start + length + -length % 4
         expected = (MIDDLE, LAST)

@@ -16,6 +16,7 @@ from typing import overload
 import numpy as np
 
 from common.errors import DataError
+from common.random_access import RandomAccessFile
 
 LINES = re.compile(rb"(?:\d{1,18}\t\d{1,18}\r?\n)*")
 SHORTEST_LINE = len(b"0\t0\n")
@@ -27,7 +28,7 @@ WORD = 8  # digits parsed together; also the bytes of slack in front of a block,
 class RecordIndex(Sequence[int]):
     """The keys of a RecordIO file in the order of its index, and the byte offset of each.
 
-    `keys` and `offsets` are int64 (N,). Raises DataError, naming `path`, when a key stands there twice.
+    `keys` and `offsets` are int64 (N,). Raises DataError, naming `path`, when a key or an offset stands there twice.
     """
 
     def __init__(self, keys: np.ndarray, offsets: np.ndarray, path: Path) -> None:
@@ -50,6 +51,15 @@ class RecordIndex(Sequence[int]):
         twice = np.flatnonzero(first[:-1] + length[:-1] > first[1:])
         if len(twice):
             raise DataError(f"{path}: key {first[twice[0] + 1]} stands there twice; write the index again")
+        if not (offsets[1:] > offsets[:-1]).all():  # rising, as writers leave them: nothing to sort
+            places = np.argsort(offsets, kind="stable")
+            same = np.flatnonzero(offsets[places[1:]] == offsets[places[:-1]])
+            if len(same):
+                keys = " and ".join(str(self[int(place)]) for place in places[same[0] : same[0] + 2])
+                raise DataError(
+                    f"{path}: keys {keys} have one offset, {offsets[places[same[0]]]}; copy it again, or remove it to "
+                    "have it rebuilt from the .rec"
+                )
         # array: bisect reads it without making a numpy scalar at each step
         self._sorted_first, self._sorted_line, self._sorted_length = (
             array("q", values.astype(np.int64).tobytes()) for values in (first, line, length)
@@ -72,6 +82,12 @@ class RecordIndex(Sequence[int]):
                 return key
             key = self._sorted_first[run] + self._sorted_length[run]
         return None
+
+    def beyond(self, stop: int) -> Iterator[int]:
+        """All keys from `stop` on, rising."""
+        run = max(0, bisect_right(self._sorted_first, stop) - 1)
+        for first, length in zip(self._sorted_first[run:], self._sorted_length[run:], strict=True):
+            yield from range(max(first, stop), first + length)
 
     def array(self) -> np.ndarray:
         """All keys in the order of the index, int64 (N,): a new array of 8 bytes a key."""
@@ -117,11 +133,12 @@ class RecordIndex(Sequence[int]):
 
 def read_index(path: Path) -> RecordIndex:
     """Parse a `.idx` file. Raises DataError naming the path and the line that is not `key<TAB>offset`."""
-    offsets = np.empty(path.stat().st_size // SHORTEST_LINE + 1, np.int64)  # pages never written cost nothing
+    file = RandomAccessFile(path)
+    offsets = np.empty(file.size // SHORTEST_LINE + 1, np.int64)  # pages never written cost nothing
     count, next_key = 0, -1
     first: list[np.ndarray] = []
     line: list[np.ndarray] = []
-    for text, stop in _whole_lines(path):
+    for text, stop in _whole_lines(file):
         keys, block_offsets = _parse(text, stop, path, count)
         starts = _run_starts(keys)
         starts = starts[1:] if keys[0] == next_key else starts
@@ -139,22 +156,22 @@ def _run_starts(keys: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), bool), np.diff(keys) != 1]))
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[bytearray, int]]:
+def _whole_lines(file: RandomAccessFile) -> Iterator[tuple[bytearray, int]]:
     """Blocks of whole lines, each in text[WORD:stop]; the buffer is used again for the next block."""
     text = bytearray(WORD + BLOCK + 1)
-    filled = WORD
-    with path.open("rb", buffering=0) as file, memoryview(text) as view:
-        while got := file.readinto(view[filled : WORD + BLOCK]):
-            filled += got
-            stop = text.rfind(b"\n", WORD, filled) + 1
-            if stop == 0:
-                continue
-            yield text, stop
-            text[WORD : WORD + filled - stop] = text[stop:filled]
-            filled -= stop - WORD
-        if filled > WORD:  # a last line without its end, or a line longer than a block
-            text[filled] = ord("\n")
-            yield text, filled + 1
+    filled, place = WORD, 0
+    while got := file.read(place, WORD + BLOCK - filled):
+        text[filled : filled + len(got)] = got
+        filled, place = filled + len(got), place + len(got)
+        stop = text.rfind(b"\n", WORD, filled) + 1
+        if stop == 0:
+            continue
+        yield text, stop
+        text[WORD : WORD + filled - stop] = text[stop:filled]
+        filled -= stop - WORD
+    if filled > WORD:  # a last line without its end, or a line longer than a block
+        text[filled] = ord("\n")
+        yield text, filled + 1
 
 
 def _parse(text: bytearray, stop: int, path: Path, lines_before: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ Sources may be pickled, forked and used by threads; a pickle holds labels and fi
 """
 
 import hashlib
-import json
 import os
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -16,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from common.documents import read_document, read_regular
 from common.errors import DataError
 from common.pixels import decode_rgb
 from common.recordio import Records
+from common.text import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 NAMES = "identities.json"  # beside a RecordIO file: a JSON list of the identities' names, in order
+LARGEST_PICTURE = 1 << 29  # bytes: as much as a RecordIO record holds
 PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
 
 
@@ -66,16 +68,13 @@ class FaceSource(ABC):
         Raises DataError where that file is there and is not a list of C names.
         """
         file = self.path / NAMES
-        try:
-            names = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not file.exists():
             return [f"identity {label}" for label in range(self.num_classes)]
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{file}: cannot be read as JSON ({error}): mend or remove it") from None
-        whole = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not whole or len(names) != self.num_classes:
-            found = f"{len(names)} names" if whole else "something else"
-            raise DataError(f"{file}: {found}, expected a list of {self.num_classes} names: mend or remove it")
+        names = read_document(file, list[str], DataError, "mend or remove it")
+        if len(names) != self.num_classes:
+            raise DataError(
+                f"{file}: {len(names)} names, expected a list of {self.num_classes} names: mend or remove it"
+            )
         return names
 
     def rgb(self, sample: int) -> np.ndarray:
@@ -120,9 +119,7 @@ def open_source(path: str | os.PathLike[str], max_per_identity: int | None = Non
         raise DataError(f"max_per_identity is {max_per_identity}; give at least 1, or leave it out for all")
     if path.suffix == ".rec":
         return RecordSource(path, max_per_identity)
-    if not path.is_dir():
-        raise DataError(f"{path}: no such folder; expected train.rec with train.idx in it, or identity folders")
-    found = sorted(path.glob("*.rec"))
+    found = sorted(path / name for name in _entries(path) if name.endswith(".rec"))
     rec_path = path / "train.rec"
     if rec_path in found or len(found) == 1:
         return RecordSource(rec_path if rec_path in found else found[0], max_per_identity)
@@ -137,7 +134,8 @@ class RecordSource(FaceSource):
     faces_emore layout: key 0 has no picture and the labels [N+1, N+1+K]; pictures are the keys 1..N; the keys
     N+1..N+K, one an identity, have the labels [first key, last key + 1]. These ranges give all identities without
     touching the pictures. Where they are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
-    pictures, every header is read. Without a header record every key is a picture.
+    pictures, every header is read. Without a header record every key is a picture. A header that announces more or
+    fewer pictures than there are is refused.
     """
 
     kind = "recordio"
@@ -148,7 +146,7 @@ class RecordSource(FaceSource):
         header = _header(records)
         if header is not None:
             keys = _announced_keys(records, header)
-            identities = _identities_of_ranges(records, header)
+            identities = _identities_of_ranges(records, header, _labels_beyond(records, keys))
             if identities is None or not _probes_agree(records, keys, identities):
                 identities = _identities_of_headers(records, keys)
         else:
@@ -186,13 +184,10 @@ class FolderSource(FaceSource):
     def __init__(self, path: Path, max_per_identity: int | None = None) -> None:
         names: list[str] = []
         identities: list[int] = []
-        try:
-            for number, identity in enumerate(_folders(path)):
-                files = _pictures(path / identity)[:max_per_identity]
-                names += [f"{identity}/{file}" for file in files]
-                identities += [number] * len(files)
-        except OSError as error:
-            raise DataError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+        for number, identity in enumerate(_folders(path)):
+            files = _pictures(path / identity)[:max_per_identity]
+            names += [f"{identity}/{file}" for file in files]
+            identities += [number] * len(files)
         if not names:
             raise DataError(
                 f"{path}: no faces; expected train.rec with train.idx, or one folder an identity with "
@@ -204,16 +199,13 @@ class FolderSource(FaceSource):
     @cached_property
     def people(self) -> list[str]:
         """The names of the identity folders that have pictures."""
-        return list(dict.fromkeys(name.split("/")[0] for name in self._names))
+        return [printable(name) for name in dict.fromkeys(name.split("/")[0] for name in self._names)]
 
     def jpeg(self, sample: int) -> bytes:
-        try:
-            return (self.path / self._names[sample]).read_bytes()
-        except OSError as error:
-            raise DataError(f"{self.name(sample)}: cannot be read ({error.strerror}); was it moved?") from error
+        return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
 
     def name(self, sample: int) -> str:
-        return str(self.path / self._names[sample])
+        return printable(self.path / self._names[sample])
 
 
 def _spread(count: int) -> list[int]:
@@ -250,6 +242,20 @@ def _announced_keys(records: Records, header: np.ndarray) -> range:
     return range(1, int(end))
 
 
+def _labels_beyond(records: Records, pictures: range) -> dict[int, np.ndarray]:
+    """Labels of the records behind the announced pictures. Raises DataError where one of them is a picture, too."""
+    found: dict[int, np.ndarray] = {}
+    for key in records.keys.beyond(pictures.stop):
+        record = records[key]
+        if record.payload:
+            raise DataError(
+                f"{records.path}: its header (key 0) announces pictures 1..{pictures.stop - 1}, but key {key} has a "
+                f"picture, too; copy it and {records.idx_path.name} again"
+            )
+        found[key] = np.atleast_1d(record.label)
+    return found
+
+
 def _identity(records: Records, key: int) -> float:
     return float(np.atleast_1d(records[key].label)[0])
 
@@ -266,14 +272,14 @@ def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.nda
     return identities
 
 
-def _identities_of_ranges(records: Records, header: np.ndarray) -> np.ndarray | None:
+def _identities_of_ranges(records: Records, header: np.ndarray, beyond: dict[int, np.ndarray]) -> np.ndarray | None:
     """Identity of pictures 1..N from the identity records, or None where they do not give exactly one to each."""
     if len(header) < 2 or not (0 < header[0] < header[1] < np.inf):
         return None
     first, last = int(header[0]), int(header[1])
     if records.keys.first_missing(first, last) is not None:
         return None
-    labels = [np.atleast_1d(records[key].label)[:2] for key in range(first, last)]
+    labels = [beyond[key][:2] for key in range(first, last)]
     if any(len(span) != 2 for span in labels):
         return None
     spans = np.array(labels, np.float64)
@@ -288,15 +294,25 @@ def _probes_agree(records: Records, keys: range, identities: np.ndarray) -> bool
     return all(_identity(records, keys[i]) == identities[i] for i in _spread(len(keys)))
 
 
+def _entries(folder: Path) -> dict[str, bool]:
+    """Name -> whether it is a folder, of what is not hidden, in the order of names. Raises DataError for no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(".")}
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"{folder}: no such folder; expected train.rec with train.idx in it, or identity folders"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be listed ({error.strerror}); mend or remove it"
+        ) from error
+    return dict(sorted(found.items()))
+
+
 def _folders(path: Path) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    return [name for name, is_folder in _entries(path).items() if is_folder]
 
 
 def _pictures(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and not entry.is_dir()
-        )
+    return [name for name, is_folder in _entries(folder).items() if name.lower().endswith(SUFFIXES) and not is_folder]

@@ -5,17 +5,35 @@ is a small file in the cache that was cut out, written by `python -m cache subse
 """
 
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from common.documents import read_document
 from common.errors import DataError
 from common.files import write_json
 from common.sources import FaceSource
 
 SELECTION = "ledger/subset.json"  # of the cache folder; at its top Zarr clients would take it for an array
+
+
+class Faces(TypedDict):
+    """What a selection was made of: how many samples of how many people."""
+
+    samples: int
+    identities: int
+
+
+class Selection(TypedDict):
+    """The file: the manifest's SHA-256 of the cache it was cut from, and the samples chosen, rising."""
+
+    parent: str
+    faces: Faces
+    samples: list[Annotated[int, Field(strict=True, ge=0, lt=1 << 62)]]
 
 
 class SubsetSource(FaceSource):
@@ -31,16 +49,12 @@ class SubsetSource(FaceSource):
     def open(cls, cache: Path, whole: FaceSource) -> "SubsetSource":
         """The people of a cache that was cut out. Raises DataError for a damaged selection or one of another set."""
         path = cache / SELECTION
-        try:
-            selection = json.loads(path.read_text(encoding="utf-8"))
-            made_of = {name: selection["faces"][name] for name in ("samples", "identities")}
-            samples = np.array(selection["samples"], np.int64)
-        except FileNotFoundError:
+        if not path.exists():
             raise DataError(
                 f"{path}: no such selection of people: make it with `python -m cache subset`, or set faces.subset"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise DataError(f"{path}: no selection of samples ({error!r}): make the subset again") from None
+            )
+        selection = read_document(path, Selection, DataError, "make the subset again")
+        made_of, samples = selection["faces"], np.array(selection["samples"], np.int64)
         found = {"samples": len(whole), "identities": whole.num_classes}
         if made_of != found:
             raise DataError(

@@ -123,15 +123,18 @@ def test_a_changed_selection_is_found(world):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("{", "no selection of samples"),
-        ('{"faces": {"samples": 35, "identities": 7}, "samples": [3, 3]}', "do not rise"),
-        ('{"faces": {"samples": 35, "identities": 7}, "samples": [3, 35]}', r"no list of numbers in 0\.\.34"),
-        ('{"faces": {"samples": 35, "identities": 7}, "samples": []}', r"no list of numbers"),
+        ("{", "damaged"),
+        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [3, 3]}', "do not rise"),
         (
-            '{"faces": {"samples": 36, "identities": 7}, "samples": [3]}',
+            '{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [3, 35]}',
+            r"no list of numbers in 0\.\.34",
+        ),
+        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": []}', r"no list of numbers"),
+        (
+            '{"parent": "", "faces": {"samples": 36, "identities": 7}, "samples": [3]}',
             "selects from 36 samples of 7 people, .* has 35",
         ),
-        ('{"faces": {"samples": 35, "identities": 7}, "samples": [1e99]}', "no selection"),
+        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [1e99]}', r"damaged at samples\.0"),
     ],
 )
 def test_a_selection_that_does_not_fit_is_refused(world, text, match):

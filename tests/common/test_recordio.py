@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import resource
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -395,3 +396,61 @@ def test_the_writer_leaves_nothing_half_written(tmp_path):
 def test_the_writer_refuses_a_negative_key(tmp_path):
     with RecordWriter(tmp_path / "a.rec", tmp_path / "a.idx") as writer, pytest.raises(ValueError, match="-1"):
         writer.write_raw(-1, b"")
+
+
+# Files that change, and what is no file
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named_and_ends_nothing(tmp_path):
+    rec = write_raws(tmp_path, dict.fromkeys(range(10), b"x" * 100000))
+    found = Records(rec)
+    os.truncate(rec, 350_000)
+    assert found.raw(2) == b"x" * 100_000
+    for key in (3, 9):  # cut through, and gone
+        with pytest.raises(DataError, match=r"a\.rec: .*shrunk from 1000080 to 350000 bytes.*copy it again") as told:
+            found.raw(key)
+        assert isinstance(told.value.__cause__, OSError)  # not a bad picture that a build may leave out
+
+
+@pytest.mark.parametrize("suffix", [".rec", ".idx"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(small, suffix, kind):
+    path = small.with_suffix(suffix)
+    path.unlink()
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": os.mkdir}[kind](path)
+    with pytest.raises(DataError, match=rf"a\{suffix}: not a regular file"):
+        Records(small)
+
+
+def test_too_many_open_files_are_told_with_the_limit_to_raise(small):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(DataError, match=r"a\.rec: cannot be opened \(Too many open files\); raise the limit"):
+            Records(small)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_closed_source_gives_its_file_back(small):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert Records(small).raw(7)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("order", [lambda lines: lines, sorted, lambda lines: lines[::-1]])
+@pytest.mark.parametrize(("other", "keys"), [(4, "4 and 8|8 and 4"), (3, "4 and 1|1 and 4")])  # keys are 7 i mod 10
+def test_two_keys_with_one_offset_are_refused(small, order, other, keys):
+    lines = small.with_suffix(".idx").read_text().splitlines()
+    lines[other] = f"{lines[other].split()[0]}\t{lines[2].split()[1]}"
+    small.with_suffix(".idx").write_text("\n".join(order(lines)) + "\n")
+    with pytest.raises(DataError, match=rf"a\.idx: keys ({keys}) have one offset, \d+; copy it again"):
+        Records(small)
+
+
+def test_keys_beyond_a_key_are_those_a_plain_search_finds(tmp_path):
+    keys = [5, 6, 7, 0, 20, 21, 3, 9, 11]
+    found = Records(write_raws(tmp_path, dict.fromkeys(keys, b"."))).keys
+    for stop in range(24):
+        assert list(found.beyond(stop)) == sorted(key for key in keys if key >= stop)

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -317,6 +318,15 @@ def test_a_header_that_announces_more_pictures_than_there_are_is_refused(emore, 
             open_source(changed(emore, tmp_path / "odd", {0: header}))
 
 
+@pytest.mark.parametrize("announced", [(9, 13), (9, 11), (9,), (1, 5)])
+def test_a_header_that_announces_fewer_pictures_than_there_are_is_refused(emore, tmp_path, announced):
+    fewer = changed(emore, tmp_path / "fewer", {0: Record(len(announced), vector(*announced), 0, 0, b"")})
+    with pytest.raises(
+        DataError, match=rf"announces pictures 1\.\.{announced[0] - 1}, but key {announced[0]} has a pic"
+    ):
+        open_source(fewer)
+
+
 def test_a_data_set_without_pictures_is_refused(tmp_path):
     with pytest.raises(DataError, match="no pictures"):
         open_source(write_records(tmp_path / "none", {0: Record(2, vector(1, 1), 0, 0, b"")}))
@@ -338,3 +348,38 @@ def test_a_picture_that_is_empty_or_does_not_decode_is_named(emore, tmp_path):
         source.jpeg(3)
     with pytest.raises(DataError, match=r"train\.rec: record 5: 10 bytes .* no picture"):
         source.rgb(4)
+
+
+# What is no file, and odd names
+
+
+def test_a_pipe_in_a_folder_of_photos_is_named_not_waited_for(identity_folders):
+    os.mkfifo(identity_folders / "person_1" / "0009.jpg")
+    source = open_source(identity_folders)
+    with pytest.raises(DataError, match=r"person_1/0009\.jpg: not a regular file"):
+        source.jpeg(4)
+
+
+def test_a_link_to_itself_is_named(identity_folders):
+    loop = identity_folders / "person_1" / "9999.jpg"
+    loop.symlink_to(loop)
+    with pytest.raises(DataError, match=r"person_1/9999\.jpg: cannot be (read|listed) \(Too many levels"):
+        open_source(identity_folders).jpeg(4)
+
+
+def test_names_that_are_not_utf_8_are_read_and_shown(tmp_path, faces):
+    person = os.fsencode(tmp_path / "photos") + b"/J\xfcrg"
+    os.makedirs(person)
+    Path(os.fsdecode(person + b"/\xe9t\xe9.jpg")).write_bytes(faces[0][0])
+    source = open_source(tmp_path / "photos")
+    assert source.jpeg(0) == faces[0][0]
+    assert source.people == [r"J\xfcrg"]
+    assert source.name(0) == rf"{tmp_path}/photos/J\xfcrg/\xe9t\xe9.jpg"
+    source.name(0).encode()
+
+
+@pytest.mark.parametrize("text", ["{", "null", '["a", 1, "c", "d"]', "[" * 100_000])
+def test_names_that_are_no_list_of_names_are_refused(emore, text):
+    (emore / "identities.json").write_text(text)
+    with pytest.raises(DataError, match=r"identities\.json: damaged .*: mend or remove it"):
+        _ = open_source(emore).people
