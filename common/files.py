@@ -23,10 +23,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys, atomically."""
+def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
+    """Write JSON, keys sorted if not told otherwise, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=sort_keys) + "\n", encoding="utf-8")
 
 
 def sync_tree(folder: Path) -> None:

@@ -67,8 +67,11 @@ class RoundedScores(SortedScores):
         # The others are farther from every value than both roundings reach, so float32 tells on which side they are.
         far_or_close, only_close = self.sorted, np.sort(self.rounded[close])
         clear = np.float32(values)
-        surely = len(far_or_close) - len(only_close)
-        surely = surely - np.searchsorted(far_or_close, clear) + np.searchsorted(only_close, clear)
+        surely = (
+            (len(far_or_close) - len(only_close))
+            - np.searchsorted(far_or_close, clear)
+            + np.searchsorted(only_close, clear)
+        )
         above, at_least = SortedScores(self.exact(close)).reaching(values)
         return surely + above, surely + at_least
 

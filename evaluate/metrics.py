@@ -10,8 +10,9 @@ accepted, FAR (false accept rate) the share of impostor pairs accepted; both are
 - `tar_at_most`: the best point whose FAR does not exceed x. The conservative reading.
 """
 
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -29,6 +30,23 @@ class Point:
     tar: float
     far: float
     threshold: float
+
+
+def shown_at(far: float, impostors: int) -> bool:
+    """Whether so many impostor pairs can show a FAR: a finer one is less than one pair."""
+    return far * impostors >= 1 - 1e-9
+
+
+def summarised(points: Mapping[float, Point], impostors: int) -> dict[str, dict[str, float | None]]:
+    """Operating points by FAR, for JSON: null for FARs finer than the impostor pairs can show, and for a threshold
+    that nothing reaches."""
+    return {
+        f"{far:g}": {
+            name: value if shown_at(far, impostors) and np.isfinite(value) else None
+            for name, value in asdict(point).items()
+        }
+        for far, point in points.items()
+    }
 
 
 class Roc:

@@ -5,7 +5,7 @@ image was added to each row (`evaluate.embed`). Every result here carries them, 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from common.errors import DataError
 from evaluate.identification import RANKS, Gallery, Identification, closed_set, two_galleries
 from evaluate.impostors import RoundedScores
-from evaluate.metrics import Point, Roc
+from evaluate.metrics import Point, Roc, summarised
 from evaluate.pair_scores import PairScorer
 from evaluate.pooling import COMMON, Pooling, pool_templates
 
@@ -64,7 +64,7 @@ class TemplateResult:
         for name, result in self.poolings.items():
             entry: dict[str, Any] = {"auc": result.auc, "eer": result.eer}
             for field in ("tar_at_far", "tar_at_most_far"):
-                entry[field] = {f"{far:g}": asdict(point) for far, point in getattr(result, field).items()}
+                entry[field] = summarised(getattr(result, field), self.pairs - self.genuine)
             for field in ("closed_set", "two_galleries"):
                 found: Identification | None = getattr(result, field)
                 if found is not None:

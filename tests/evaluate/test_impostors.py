@@ -11,7 +11,7 @@ DIM, LEVELS = 16, 60
 
 
 def near_ties(seed, pairs=20_000):
-    """Templates around one pole: every twelfth has its cosine with it in a crowd, 1e-10 apart, which float32 sees as ties.
+    """Templates around a pole: the cosines of every twelfth with it crowd, 1e-10 apart, which float32 sees as ties.
 
     Genuine pairs are all in the crowds. Some pairs are listed twice, which are ties in float64 too.
     """
