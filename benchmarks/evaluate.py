@@ -71,7 +71,7 @@ def ijb(scale: float, pairs: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         "p2": ids[second].astype(np.int32),
         "label": (person[first] == person[second]).astype(np.int8),
     }
-    return noisy(person[template], 4.0, seed=1), meta
+    return noisy(person[template], 8.0, seed=1), meta
 
 
 def tinyface(scale: float, pairs: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -11,8 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from common.text import csv_cell, printable
+
 # Okabe and Ito's palette: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+# Characters of a name in a picture.
+_LONGEST = 90
 
 
 def new_figure(title: str) -> tuple[Figure, Axes]:
@@ -20,11 +25,20 @@ def new_figure(title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_title(in_picture(title), loc="left", fontsize=12)
     axes.grid(True, which="major", color="0.85", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def in_picture(text: str) -> str:
+    """Text with names from outside as matplotlib draws it: no formula between dollars, not too long, and not hidden
+    from a legend for an underscore in front."""
+    shown = printable(text)
+    if len(shown) > _LONGEST:
+        shown = f"{shown[: _LONGEST // 2]}…{shown[-_LONGEST // 2 :]}"
+    return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
 def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> list[Path]:
@@ -37,8 +51,9 @@ def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterab
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """A table with a line of column names."""
+    """A table with a line of column names; text in it is safe for terminals and spreadsheets."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow([csv_cell(column) for column in columns])
+        writer.writerows([csv_cell(value) for value in row] for row in rows)

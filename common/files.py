@@ -68,15 +68,15 @@ def _create(path: Path) -> int:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys, atomically."""
+def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
+    """Write JSON, keys sorted if not told otherwise, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(json_text(value), encoding="utf-8")
+        temporary.write_text(json_text(value, sort_keys), encoding="utf-8")
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Any, sort_keys: bool = True) -> str:
     """The text `write_json` writes: the same for equal values."""
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+    return json.dumps(value, indent=1, sort_keys=sort_keys) + "\n"
 
 
 def make_fresh(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Text from outside (file, model and set names) on its way to a terminal, a table or a spreadsheet."""
 
+import hashlib
 import re
 import unicodedata
 
@@ -22,6 +23,17 @@ def csv_cell(value: object) -> object:
         return value
     text = printable(value)
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def file_name(name: str) -> str:
+    """A name from outside as part of a file's name: no spaces, brackets, slashes or anything a shell obeys, at most
+    100 bytes. Names that only differ in more than spaces and brackets stay apart (eight digits of their SHA-256)."""
+    spaced = re.sub(r"[ ()\[\]]+", "-", name).strip("-")
+    safe = re.sub(r"[^\w.+@=-]+", "-", printable(spaced)).lstrip(".-") or "unnamed"
+    if safe == spaced and len(safe.encode()) <= 100:
+        return safe
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{safe.encode()[:80].decode(errors='ignore')}-{digest}"
 
 
 def _visible(character: str) -> str:

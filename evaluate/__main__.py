@@ -13,27 +13,42 @@ python -m evaluate search --gallery people.npz --probes new.npz --approximate hn
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from rich.console import Console, RenderableType
 
-from common.cli import Commands, check_option, overrides_option, show_plan
+from common.cli import Commands, Refusal, check_option, overrides_option, show_plan
 from common.config_file import load_config
+from common.text import printable
 from evaluate.batch import evaluate_folder
 from evaluate.compare import comparison_table, read_reports
 from evaluate.errors import draw_errors
 from evaluate.experiment import measured_alike, open_models, plan_evaluation, verification_sets
 from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
-from evaluate.report import results_table
 from evaluate.run import Evaluation, evaluate_models, store_embeddings
 from evaluate.search_stored import search_stored
 from evaluate.stored import EmbeddingStore, Format
+from evaluate.tables import results_table
 
 format_option = click.option("--format", type=click.Choice(get_args(Format)), help="npz (the default) or zarr.")
 
 
-@click.group(cls=Commands)
+class EvaluateCommands(Commands):
+    """Whatever cannot be written (no permission, a full disk, a file in the way) is one line too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            reason = error.strerror or type(error).__name__
+            raise Refusal(printable(f"{where}{reason}: make room, mend permissions or choose another place")) from error
+
+
+@click.group(cls=EvaluateCommands)
 def main() -> None:
     """Measure students and teachers."""
 
@@ -79,7 +94,7 @@ def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pat
     """Store the embeddings of sets; `measure --model OUT/MODEL` evaluates them later, without the model."""
     store = EmbeddingStore.at(out, format)
     show_skipped(store_embeddings(setup.open(models), setup.sets(sets), store, setup.how))
-    click.echo(f"embeddings in {out}")
+    say(f"embeddings in {out}")
 
 
 @main.command()
@@ -92,9 +107,9 @@ def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pat
 def batch(folder: Path, sets: tuple[str, ...], setup: Setup, suffix: str, out: Path, as_json: bool) -> None:
     """Evaluate all checkpoints of a folder, skipping those already done: a CSV each, and all.csv."""
     found = setup.sets(sets)
-    written = evaluate_folder(folder, suffix, found, out, setup.open_checkpoint, setup.how, as_json, click.echo)
+    written = evaluate_folder(folder, suffix, found, out, setup.open_checkpoint, setup.how, as_json, say)
     show_skipped({name: f"not found: {path}" for name, path in found.items() if not path.exists()})
-    click.echo(f"all of them in {written[-1]}")
+    say(f"all of them in {written[-1]}")
 
 
 @main.command()
@@ -113,7 +128,7 @@ def compare(reports: tuple[Path, ...]) -> None:
 def errors(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, count: int) -> None:
     """Draw the worst false accepts and false rejects of `.bin` sets."""
     for line in draw_errors(setup.open(models), setup.sets(sets), out, count, setup.how):
-        click.echo(line)
+        say(line)
 
 
 @main.command()
@@ -128,7 +143,12 @@ def search(
 ) -> None:
     """Find the nearest gallery faces of probes by cosine, exactly or approximately."""
     for line in search_stored(gallery, probes, k, approximate or "exact", save, out):
-        click.echo(line)
+        say(line)
+
+
+def say(line: str) -> None:
+    """Print a line; nothing in names from outside is obeyed by the terminal."""
+    click.echo(printable(line))
 
 
 def show(table: RenderableType) -> None:
@@ -140,13 +160,13 @@ def show_report(done: Evaluation, out: Path) -> None:
     """The tables, what was skipped, and where the rest is."""
     show(results_table(done.results))
     show_skipped(done.skipped)
-    click.echo(f"report in {out}")
+    say(f"report in {out}")
 
 
 def show_skipped(skipped: Mapping[str, str]) -> None:
     """Say which sets were left out, and why."""
     for name, why in skipped.items():
-        click.echo(f"skipped {name}: {why}")
+        say(f"skipped {name}: {why}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,22 @@ from typing import overload
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, Field
 
+from common.documents import read_document
 from common.errors import DataError
+
+
+class DataFile(BaseModel):
+    """One shard."""
+
+    filename: str
+
+
+class State(BaseModel):
+    """state.json, as far as it is read."""
+
+    data_files: list[DataFile] = Field(alias="_data_files")
 
 
 class ArrowFaces(Sequence[bytes]):
@@ -85,22 +99,20 @@ def write_arrow(folder: str | os.PathLike, pictures: Sequence[bytes], rows_per_s
 
 
 def _shards(folder: Path) -> list[Path]:
-    try:
-        state = json.loads((folder / "state.json").read_text())
-        names = [entry["filename"] for entry in state["_data_files"]]
-    except OSError as error:
-        raise DataError(f"{folder}: no data set saved with save_to_disk (state.json: {error.strerror})") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{folder / 'state.json'}: does not list the data files: {error}") from error
+    remedy = "no data set saved with save_to_disk"
+    state = read_document(folder / "state.json", State, DataError, remedy)
+    names = [entry.filename for entry in state.data_files]
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name or "\0" in name:
-            raise DataError(f"{folder / 'state.json'}: {str(name)[:80]!r} is no file name inside the folder")
+        if Path(name).name != name or "\0" in name:
+            raise DataError(f"{folder / 'state.json'}: {name[:80]!r} is no file name inside the folder")
     if not names:
         raise DataError(f"{folder}: state.json lists no data files")
     return [folder / name for name in names]
 
 
 def _batches(shard: Path) -> list[pa.RecordBatch]:
+    if not shard.is_file():
+        raise DataError(f"{shard}: missing or damaged: not a regular file")
     try:
         batches = list(pa.ipc.open_stream(pa.memory_map(str(shard))))
         for batch in batches:

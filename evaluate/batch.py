@@ -1,21 +1,31 @@
 """Many checkpoints, one after the other: what is already evaluated is not evaluated again."""
 
-import csv
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from common.config import MeasureConfig
+from common.documents import read_document
 from common.errors import DataError, UserError
-from common.files import replacing, write_json
+from common.files import sha256_of, write_json
 from evaluate.embed import Embedder
-from evaluate.report import csv_rows, write_csv
+from evaluate.report import csv_rows, write_rows
 from evaluate.run import evaluate_models
 from evaluate.sets import DEFAULT
 
 # Changes the pace, not the numbers.
 _PACE = {"workers"}
+_ANEW = "remove it and evaluate again"
+
+
+class Record(BaseModel):
+    """What is known of one checkpoint: its digest, the digest of every set it was evaluated on, and the rows."""
+
+    checkpoint_sha256: str
+    sets: dict[str, str]
+    rows: list[dict[str, Any]]
 
 
 def evaluate_folder(
@@ -30,56 +40,87 @@ def evaluate_folder(
 ) -> list[Path]:
     """Evaluate every file below `folder` that ends in `suffix`, in order of name.
 
-    Writes out/NAME.csv for each (NAME is its path below `folder`, joined with dashes), out/all.csv of all of them, and
-    with `as_json` out/all.json. A checkpoint whose CSV is newer than itself and has a row for every set that exists is
-    left as it is; so a batch that was interrupted, or has new checkpoints, goes on.
+    A checkpoint goes by its path below `folder`, under which `out` gets a CSV of it and a JSON record of what its
+    numbers belong to; out/all.csv, and with `as_json` out/all.json, has all of them. Sets whose digest and whose
+    checkpoint's are those of the record are not evaluated again: a batch that was interrupted, has new checkpoints or
+    is asked for more sets goes on.
 
-    Raises DataError if there is no such file, UserError if `out` was begun with other options.
+    Raises DataError if there is no such file or set, UserError if `out` was begun with other options, and, when all
+    the others are done, UserError naming checkpoints that could not be evaluated.
     """
     checkpoints = sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file())
     if not checkpoints:
         raise DataError(f"{folder}: no file ends in {suffix!r}")
+    digests = {name: _digest_of_set(path) for name, path in sets.items() if path.exists()}
+    if not digests:
+        raise DataError(f"there is nothing to evaluate on: {', '.join(f'{path} not found' for path in sets.values())}")
     _bind(out / "options.json", how.model_dump(mode="json", exclude=_PACE))
-    present = {name for name, path in sets.items() if path.exists()}
-    rows, written = [], []
+    rows, written, failed = [], [], []
     for checkpoint in checkpoints:
-        name = "-".join(checkpoint.relative_to(folder).parts)
-        report = out / f"{name}.csv"
-        if not _is_done(report, checkpoint, present):
-            evaluation = evaluate_models({name: open_one(checkpoint)}, sets, None, how)
-            with replacing(report) as unfinished:
-                write_csv(csv_rows(evaluation.results), unfinished)
-            tell(f"{name}: evaluated")
-        else:
-            tell(f"{name}: already evaluated, {report}")
-        with report.open(newline="") as file:
-            rows += list(csv.DictReader(file))
-        written.append(report)
-    write_csv(rows, out / "all.csv")
+        name = checkpoint.relative_to(folder).as_posix()
+        try:
+            record = _evaluated(name, checkpoint, sets, digests, out, open_one, how, tell)
+        except UserError as error:
+            failed.append(name)
+            tell(f"{name}: not evaluated: {error}")
+            continue
+        written.append(out / f"{name}.csv")
+        write_rows(record.rows, written[-1])
+        rows += record.rows
+    write_rows(rows, out / "all.csv")
     written.append(out / "all.csv")
     if as_json:
-        (out / "all.json").write_text(json.dumps(rows, indent=1) + "\n")
+        write_json(out / "all.json", rows, sort_keys=False)
         written.append(out / "all.json")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(checkpoints)} checkpoints could not be evaluated: {', '.join(failed)}")
     return written
+
+
+def _evaluated(
+    name: str,
+    checkpoint: Path,
+    sets: Mapping[str, Path],
+    digests: Mapping[str, str],
+    out: Path,
+    open_one: Callable[[Path], Embedder],
+    how: MeasureConfig,
+    tell: Callable[[str], None],
+) -> Record:
+    """A checkpoint's record, in which the sets that it lacks are evaluated first."""
+    path, digest = out / f"{name}.json", sha256_of(checkpoint)
+    record = Record(checkpoint_sha256=digest, sets={}, rows=[])
+    if path.exists():
+        found = read_document(path, Record, DataError, _ANEW)
+        record = found if found.checkpoint_sha256 == digest else record
+    lacking = {each: sets[each] for each in digests if record.sets.get(each) != digests[each]}
+    if not lacking:
+        tell(f"{name}: already evaluated on {', '.join(digests)}")
+        return record
+    results = evaluate_models({name: open_one(checkpoint)}, lacking, None, how).results
+    kept = [row for row in record.rows if row.get("set") not in lacking]
+    record = Record(
+        checkpoint_sha256=digest,
+        sets=record.sets | {each: digests[each] for each in lacking},
+        rows=kept + csv_rows(results),
+    )
+    write_json(path, record.model_dump(), sort_keys=False)
+    tell(f"{name}: evaluated on {', '.join(lacking)}")
+    return record
+
+
+def _digest_of_set(path: Path) -> str:
+    """SHA-256 of a `.bin`, or of the protocol of a folder, whose pictures may be many gigabytes."""
+    return sha256_of(path / "metadata.pt" if path.is_dir() else path)
 
 
 def _bind(path: Path, options: dict[str, Any]) -> None:
     """Lines of one table must be comparable: all are made with the options of the first."""
     if not path.exists():
         return write_json(path, options)
-    try:
-        begun: dict[str, Any] = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: damaged: {error}; remove the folder and evaluate again") from error
+    begun = read_document(path, dict[str, Any], DataError, "remove the folder and evaluate again")
     for name in sorted(options.keys() | begun.keys()):
         if begun.get(name) != options.get(name):
             raise UserError(
                 f"{path}: begun with {name} = {begun.get(name)}, now it is {options.get(name)}; choose another --out"
             )
-
-
-def _is_done(report: Path, checkpoint: Path, sets: set[str]) -> bool:
-    if not report.exists() or report.stat().st_mtime < checkpoint.stat().st_mtime:
-        return False
-    with report.open(newline="") as file:
-        return sets <= {row.get("set") for row in csv.DictReader(file)}

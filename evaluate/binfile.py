@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from common.documents import read_regular
 from common.errors import DataError
-from evaluate.pickled import Call, read_pickle
+from evaluate.pickled import Call, read_pickle, refuse_foreign
 from evaluate.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 # Fifty times the largest public set: what is read into memory has a bound.
@@ -30,12 +31,8 @@ def read_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
     call anything that no writer of the format needs. Pictures are not decoded here.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size:,} bytes; a verification set has at most {MAX_BYTES:,}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_regular(path, DataError, "give a verification set (.bin)", MAX_BYTES)
+    refuse_foreign(data, str(path), "verification set (.bin)")
     content = read_pickle(data, ARRAY_GLOBALS, str(path))
     if not isinstance(content, list | tuple) or len(content) != 2:
         raise DataError(f"{path}: holds no (pictures, issame) pair; is it a verification set?")

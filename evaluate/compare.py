@@ -1,13 +1,21 @@
 """Reports side by side: one table of the main number of every set, and how far each model is from the first."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from rich.table import Table
 
+from common.documents import read_document
 from common.errors import DataError
+from evaluate.tables import name_cell
+
+
+class Report(BaseModel):
+    """What results.json holds, as far as it is compared: summaries by model and set."""
+
+    results: dict[str, dict[str, dict[str, Any]]]
 
 
 def read_reports(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
@@ -16,13 +24,9 @@ def read_reports(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     merged: dict[str, dict[str, Any]] = {}
     for folder in folders:
         path = folder / "results.json" if folder.is_dir() else folder
-        try:
-            results = json.loads(path.read_text())["results"]
-            for model, sets in results.items():
-                name = model if model not in merged else f"{model} ({path.parent.name})"
-                merged[name] = {set_name: dict(summary) for set_name, summary in sets.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"{path}: no evaluation report, or a damaged one: {error}") from error
+        results = read_document(path, Report, DataError, "no evaluation report: name the folder of one").results
+        for model, sets in results.items():
+            merged[model if model not in merged else f"{model} ({path.parent.name})"] = dict(sets)
     return merged
 
 
@@ -52,7 +56,7 @@ def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_column("model")
     for name in sets:
         known = [found for summaries in reports.values() if (found := main_number(summaries.get(name, {})))]
-        table.add_column(f"{name} {known[0][0]}" if known else name, justify="right")
+        table.add_column(name_cell(f"{name} {known[0][0]}" if known else name), justify="right")
     for model, summaries in reports.items():
         cells = []
         for name in sets:
@@ -61,5 +65,5 @@ def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
             if mine and base and summaries is not first:
                 cell += f" ({100 * (mine[1] - base[1]):+.2f})"
             cells.append(cell)
-        table.add_row(model, *cells)
+        table.add_row(name_cell(model), *cells)
     return table

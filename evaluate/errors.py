@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from common.config import MeasureConfig
 from common.errors import DataError
+from common.figures import in_picture
 from common.pixels import decode_rgb
+from common.text import file_name
 from evaluate.embed import Embedder
 from evaluate.run import embeddings_of
 from evaluate.sets import DEFAULT, open_set
@@ -31,7 +33,7 @@ def contact_sheet(
 ) -> tuple[int, int]:
     """Draw the worst pairs; how many false accepts and false rejects are on the sheet.
 
-    `pictures` are the set's 2P encoded pictures. Each pair carries its number in the file and its squared distance.
+    `pictures` are the set's 2P encoded pictures. Each pair carries its number in the file and its cosine.
     """
     accepts, rejects = worst_pairs(result, count)
     columns = 4
@@ -39,7 +41,7 @@ def contact_sheet(
     inches = [0.35 + 1.55 * height for height in rows]  # a heading, then pairs with their number above
     figure = Figure(figsize=(2.6 * columns, 0.4 + sum(inches)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}   (squared distances; threshold {result.threshold:.3f})", fontsize=12)
+    figure.suptitle(f"{in_picture(title)}   (cosines; threshold {result.cosine_threshold:.3f})", fontsize=12)
     headings = (
         "False accepts: different people taken for one, nearest first",
         "False rejects: one person taken for two, farthest first",
@@ -55,7 +57,7 @@ def contact_sheet(
             height_px = min(face.shape[0] for face in faces)
             gap = np.full((height_px, 4, 3), 255, np.uint8)
             place.imshow(np.hstack([faces[0][:height_px], gap, faces[1][:height_px]]))
-            place.set_title(f"pair {pair}:  {result.distances[pair]:.3f}", fontsize=8, pad=2)
+            place.set_title(f"pair {pair}:  {1 - result.distances[pair] / 2:.3f}", fontsize=8, pad=2)
     png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png, dpi=110)
     return len(accepts), len(rejects)
@@ -82,6 +84,6 @@ def draw_errors(
             result = faces.measure(embedded, flipped)
             if not isinstance(result, VerificationResult):
                 raise DataError(f"{path}: only pairs of single pictures (.bin) can be drawn")
-            png = out / f"errors-{set_name}-{name}.png"
+            png = out / f"errors-{file_name(set_name)}-{file_name(name)}.png"
             accepts, rejects = contact_sheet(faces.pictures, result, png, f"{set_name}: errors of {name}", count)
             yield f"{png}: the worst {accepts} false accepts and {rejects} false rejects"

@@ -9,13 +9,40 @@ from typing import Any
 
 import faiss
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
+from common.documents import read_document
 from common.errors import DataError, UserError
 from common.files import replacing, sha256_of, write_json
 from evaluate.search import checked_rows, search
 
 KINDS = ("exact", "ivf", "hnsw")
 INDEX, NAMES, ABOUT = "gallery.faiss", "names.json", "gallery.json"
+
+
+_ANEW = "save the gallery again"
+
+
+class FileSeal(BaseModel):
+    """Size and digest of a file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    bytes: int
+    sha256: str
+
+
+class About(BaseModel):
+    """gallery.json; its own `sha256` is of all the rest."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: str
+    recall: float
+    rows: int
+    dim: int
+    files: dict[str, FileSeal]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +85,10 @@ class GalleryIndex:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / INDEX) as unfinished:
-            faiss.write_index(self.index, str(unfinished))
+            try:
+                faiss.write_index(self.index, str(unfinished))
+            except RuntimeError as error:
+                raise UserError(f"{folder / INDEX}: cannot be written: {str(error).splitlines()[-1]}") from error
         write_json(folder / NAMES, self.names)
         about: dict[str, Any] = {"kind": self.kind, "recall": self.recall, "rows": len(self.names), "dim": self.index.d}
         about["files"] = {
@@ -77,39 +107,35 @@ class GalleryIndex:
         folder = Path(folder)
         about = _read_about(folder / ABOUT)
         for name in (INDEX, NAMES):
-            _check_file(folder / name, about["files"][name])
+            if name not in about.files:
+                raise DataError(f"{folder / ABOUT}: says nothing of {name}; {_ANEW}")
+            _check_file(folder / name, about.files[name])
+        names = read_document(folder / NAMES, list[str], DataError, _ANEW)
         try:
-            names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
             index = faiss.read_index(str(folder / INDEX))
-        except (OSError, RuntimeError, ValueError, RecursionError) as error:
-            raise DataError(f"{folder}: a damaged gallery: {str(error).splitlines()[-1]}") from error
-        if (index.ntotal, index.d) != (about["rows"], about["dim"]) or len(names) != about["rows"]:
+        except RuntimeError as error:
+            raise DataError(f"{folder / INDEX}: damaged: {str(error).splitlines()[-1]}: {_ANEW}") from error
+        if (index.ntotal, index.d) != (about.rows, about.dim) or len(names) != about.rows:
             raise DataError(
-                f"{folder}: {ABOUT} says {about['rows']} rows of {about['dim']} dimensions, {INDEX} holds "
-                f"{index.ntotal} of {index.d}, {NAMES} names {len(names)}; save the gallery again"
+                f"{folder}: {ABOUT} says {about.rows} rows of {about.dim} dimensions, {INDEX} holds "
+                f"{index.ntotal} of {index.d}, {NAMES} names {len(names)}; {_ANEW}"
             )
-        return cls(index, names, about["kind"], about["recall"])
+        return cls(index, names, about.kind, about.recall)
 
 
-def _read_about(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        expected = about.pop("sha256")
-    except OSError as error:
-        raise DataError(f"{path}: no saved gallery: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: no saved gallery, or a damaged one: {str(error)[:80]!r}") from error
-    if _digest(about) != expected:
-        raise DataError(f"{path}: damaged (its SHA-256 is another); save the gallery again")
+def _read_about(path: Path) -> About:
+    about = read_document(path, About, DataError, f"no saved gallery, or a damaged one: {_ANEW}")
+    if _digest(about.model_dump(exclude={"sha256"})) != about.sha256:
+        raise DataError(f"{path}: damaged (its SHA-256 is another); {_ANEW}")
     return about
 
 
-def _check_file(path: Path, expected: dict[str, Any]) -> None:
+def _check_file(path: Path, expected: FileSeal) -> None:
     try:
         size = path.stat().st_size
-        if size != expected["bytes"]:
-            raise DataError(f"{path}: {size:,} bytes, {ABOUT} says {expected['bytes']:,}; save the gallery again")
-        if sha256_of(path) != expected["sha256"]:
+        if size != expected.bytes:
+            raise DataError(f"{path}: {size:,} bytes, {ABOUT} says {expected.bytes:,}; {_ANEW}")
+        if sha256_of(path) != expected.sha256:
             raise DataError(f"{path}: damaged, or of another gallery: its SHA-256 is not that of {ABOUT}")
     except OSError as error:
         raise DataError(f"{path}: the gallery's file cannot be read: {error.strerror}") from error

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from common.documents import read_regular
 from common.errors import DataError
-from evaluate.pickled import Call, Global, Persistent, PickleMachine
+from evaluate.pickled import Call, Global, Persistent, PickleMachine, refuse_foreign
 from evaluate.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 MAX_BYTES = 4 << 30
@@ -40,12 +41,9 @@ def read_metadata(path: str | os.PathLike) -> dict[str, np.ndarray]:
     anything that numpy and torch do not need for plain arrays.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size:,} bytes; protocol files have at most {MAX_BYTES:,}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_regular(path, DataError, "an IJB or TinyFace set needs its protocol", MAX_BYTES)
+    if not data.startswith(b"PK"):
+        refuse_foreign(data, str(path), "metadata.pt")
     if data.startswith(b"PK"):
         archive = _Archive(data, str(path))
         content = PickleMachine(archive.member("data.pkl"), _ALLOWED, str(path)).run()

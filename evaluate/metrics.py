@@ -10,11 +10,17 @@ accepted, FAR (false accept rate) the share of impostor pairs accepted; both are
 - `tar_at_most`: the best point whose FAR does not exceed x. The conservative reading.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from common.errors import DataError
+from evaluate.impostors import SortedScores
+
+# Impostors looked at on either side of a target at first, for corners among their ties.
+_REACH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +32,38 @@ class Point:
     threshold: float
 
 
+def shown_at(far: float, impostors: int) -> bool:
+    """Whether so many impostor pairs can show a FAR: a finer one is less than one pair."""
+    return far * impostors >= 1 - 1e-9
+
+
+def summarised(points: Mapping[float, Point], impostors: int) -> dict[str, dict[str, float | None]]:
+    """Operating points by FAR, for JSON: null for FARs finer than the impostor pairs can show, and for a threshold
+    that nothing reaches."""
+    return {
+        f"{far:g}": {
+            name: value if shown_at(far, impostors) and np.isfinite(value) else None
+            for name, value in asdict(point).items()
+        }
+        for far, point in points.items()
+    }
+
+
 class Roc:
-    """The ROC curve of genuine and impostor scores, kept as the two sorted arrays.
+    """The ROC curve of genuine and impostor scores, both kept sorted.
 
     Between two genuine scores the curve only runs sideways, so everything follows from where the genuine scores
     fall among the impostor scores: a handful of binary searches, also for 16 million impostors.
     """
 
-    def __init__(self, genuine: np.ndarray, impostor: np.ndarray, rounded: bool = False) -> None:
+    def __init__(self, genuine: np.ndarray, impostor: np.ndarray | SortedScores) -> None:
         """Scores of any float dtype, higher is more alike, shapes (G,) and (I,). They are copied and sorted.
 
-        `rounded`: impostor scores tie only because they were rounded (millions of float32 ones do), so their ties
-        make no corners in `tar_nearest`, as they would make none in float64.
         Raises DataError if either is empty or a score is not finite.
         """
-        self.genuine, self.impostor, self.rounded = np.sort(genuine), np.sort(impostor), rounded
-        for kind, scores in (("genuine", self.genuine), ("impostor", self.impostor)):
+        self.genuine = np.sort(genuine)
+        self.impostor = impostor if isinstance(impostor, SortedScores) else SortedScores(impostor)
+        for kind, scores in (("genuine", self.genuine), ("impostor", self.impostor.sorted)):
             if not len(scores):
                 raise DataError(f"no {kind} pairs: error rates need both genuine and impostor pairs")
             # NaN sorts last, infinities to the ends.
@@ -50,13 +72,18 @@ class Roc:
         # Turning points, from the strictest threshold on: just before each distinct genuine score, and at it.
         values, self._ties = (column[::-1] for column in np.unique(self.genuine, return_counts=True))
         self._hits_at = np.cumsum(self._ties)
-        self._before = len(self.impostor) - np.searchsorted(self.impostor, values, "right")
-        self._at = len(self.impostor) - np.searchsorted(self.impostor, values, "left")
+        self._before, self._at = self.impostor.reaching(values)
 
     @classmethod
-    def of(cls, scores: np.ndarray, same: np.ndarray, rounded: bool = False) -> "Roc":
+    def of(cls, scores: np.ndarray, same: np.ndarray) -> "Roc":
         """From one array of scores (P,) and a bool array (P,), true for genuine pairs."""
-        return cls(scores[same], scores[~same], rounded)
+        return cls(scores[same], scores[~same])
+
+    def settled(self) -> "Roc":
+        """The curve without what its impostors' scores were computed from: all its rates, and scores for pictures."""
+        plain = copy(self)
+        plain.impostor = self.impostor.settled()
+        return plain
 
     def turning_points(self) -> tuple[np.ndarray, np.ndarray]:
         """FAR and TAR (float64) of all points where the curve turns, from (0, 0) to (1, 1)."""
@@ -79,8 +106,8 @@ class Roc:
 
         goal = target * len(self.impostor)
         place = int(np.searchsorted(accepted, goal, "left"))
-        if 0 < place < len(accepted) and hits[place - 1] == hits[place] and not self.rounded:
-            inner = self._corners_in_run(int(accepted[place - 1]), int(accepted[place]), opening=hits[place] == 0)
+        if 0 < place < len(accepted) and hits[place - 1] == hits[place]:
+            inner = self._corners_in_run(int(accepted[place - 1]), int(accepted[place]), goal, hits[place] == 0)
             accepted = np.insert(accepted, place, inner)
             hits = np.insert(hits, place, np.full(len(inner), hits[place]))
         # In this very form, as fractions: which of two neighbours is nearer may hang on the last bit.
@@ -121,21 +148,29 @@ class Roc:
             np.concatenate([[0], hits[kept], [len(self.genuine)]]),
         )
 
-    def _corners_in_run(self, start: int, end: int, opening: bool) -> np.ndarray:
-        """Accepted impostors at the corners strictly inside a sideways run, from `start` to `end` accepted.
+    def _corners_in_run(self, start: int, end: int, goal: float, opening: bool) -> np.ndarray:
+        """Accepted impostors at corners strictly inside a sideways run from `start` to `end` accepted, among them the
+        nearest to `goal` on either side.
 
         `opening`: the curve begins with this run; the first point of a curve counts as a corner.
         """
-        run = self.impostor[len(self.impostor) - end : len(self.impostor) - start][::-1]
-        edges = np.flatnonzero(np.append(run[1:] != run[:-1], True)) + 1
-        steps = np.diff(edges, prepend=0)
-        corner = np.append(steps[1:] != steps[:-1], False)
-        if opening and len(edges) > 1:
-            corner[0] = True
-        return start + edges[corner]
+        reach = _REACH
+        while True:
+            low, high = max(start, int(goal) - reach), min(end, int(goal) + reach)
+            run = self.impostor.places(low, high)
+            edges = low + 1 + np.flatnonzero(run[1:] != run[:-1])
+            # Ties cut off at an end of the piece make a step of unknown length.
+            bounds = np.concatenate([[low] * (low == start), edges, [high] * (high == end)]).astype(np.int64)
+            steps = np.diff(bounds)
+            corners = bounds[1:-1][steps[1:] != steps[:-1]]
+            if opening and low == start and len(edges):
+                corners = np.union1d(edges[:1], corners)
+            if (low == start or (corners <= goal).any()) and (high == end or (corners >= goal).any()):
+                return corners
+            reach *= 8
 
     def _point(self, accepted: int, hits: int) -> Point:
-        lowest_impostor = self.impostor[-accepted] if accepted else np.inf
+        lowest_impostor = self.impostor.places(accepted - 1, accepted)[0] if accepted else np.inf
         lowest_genuine = self.genuine[-hits] if hits else np.inf
         return Point(
             tar=hits / len(self.genuine),

@@ -13,7 +13,9 @@ _CELLS_PER_PAIR = 40
 # Cells of a block of the matrix: 16 MB in float32.
 _BLOCK_CELLS = 1 << 22
 # Pairs gathered at once where there are too few for the matrix.
-_GATHERED = 2048
+_GATHERED = 256
+_WORTH_THREADS = 64
+_ALL = slice(None)
 
 
 class PairScorer:
@@ -41,13 +43,23 @@ class PairScorer:
 
     def scores(self, templates: np.ndarray) -> np.ndarray:
         """(P,) inner products of the pairs' rows of `templates` (T,D), in its dtype."""
-        return self._by_matrix(templates) if self.dense else self._by_pair(templates)
+        return self._by_matrix(templates) if self.dense else self.of_pairs(templates)
 
-    def _by_pair(self, templates: np.ndarray) -> np.ndarray:
-        scores = np.empty(self.pairs, templates.dtype)
-        for start in range(0, self.pairs, _GATHERED):
+    def of_pairs(self, templates: np.ndarray, numbers: np.ndarray | slice = _ALL) -> np.ndarray:
+        """Inner products of some pairs, in the dtype of `templates`: equal rows give equal scores, to the last bit."""
+        first, second = self.first[numbers], self.second[numbers]
+        scores = np.empty(len(first), templates.dtype)
+
+        def multiply(start: int) -> None:
             block = slice(start, start + _GATHERED)
-            np.einsum("pd,pd->p", templates[self.first[block]], templates[self.second[block]], out=scores[block])
+            np.einsum("pd,pd->p", templates[first[block]], templates[second[block]], out=scores[block])
+
+        starts = range(0, len(first), _GATHERED)
+        if len(starts) > _WORTH_THREADS:
+            over_blocks(multiply, starts)
+        else:
+            for start in starts:
+                multiply(start)
         return scores
 
     def _by_matrix(self, templates: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from common.figures import COLOURS, new_figure, save_picture
+from common.figures import COLOURS, in_picture, new_figure, save_picture
 from evaluate.metrics import Roc
 
 _DASHES = ("-", "--", "-.", ":")
@@ -26,7 +26,7 @@ def plot_roc(curves: Mapping[str, Roc], png: Path, title: str) -> list[Path]:
     lowest = 1.0
     for number, (model, roc) in enumerate(curves.items()):
         far, tar = _thinned(*roc.turning_points())
-        label = f"{model}   (AUC {100 * roc.auc():.2f} %, EER {100 * roc.eer():.2f} %)"
+        label = f"{in_picture(model)}   (AUC {100 * roc.auc():.2f} %, EER {100 * roc.eer():.2f} %)"
         # A staircase: drawn as steps, and with its first point moved from FAR 0 onto the visible axis.
         axes.plot(np.maximum(far, resolution / 2), tar, label=label, drawstyle="steps-post", **_style(number))
         lowest = min(lowest, roc.tar_at_most(resolution).tar)
@@ -49,7 +49,7 @@ def plot_det(curves: Mapping[str, Roc], png: Path, title: str) -> list[Path]:
         far, tar = _thinned(*roc.turning_points())
         style = _style(number)
         frr = np.maximum(1 - tar, lowest)
-        axes.plot(np.maximum(far, resolution / 2), frr, label=model, drawstyle="steps-post", **style)
+        axes.plot(np.maximum(far, resolution / 2), frr, label=in_picture(model), drawstyle="steps-post", **style)
         axes.plot(max(roc.eer(), resolution / 2), max(roc.eer(), lowest), "o", color=style["color"], markersize=6)
         rows += [(model, float(x), float(1 - y)) for x, y in zip(far, tar, strict=True)]
     both = [max(resolution / 2, lowest), 1]
@@ -72,7 +72,7 @@ def plot_cmc(ranks: Mapping[str, np.ndarray], png: Path, title: str, most: int =
     lowest = 1.0
     for number, (model, mate_ranks) in enumerate(ranks.items()):
         rate = np.array([np.mean((mate_ranks > 0) & (mate_ranks <= k)) for k in places])
-        axes.plot(places, rate, label=f"{model}   (rank-1 {100 * rate[0]:.2f} %)", **_style(number))
+        axes.plot(places, rate, label=f"{in_picture(model)}   (rank-1 {100 * rate[0]:.2f} %)", **_style(number))
         lowest = min(lowest, rate[0])
         rows += [(model, int(k), float(value)) for k, value in zip(places, rate, strict=True)]
     axes.set_xscale("log")

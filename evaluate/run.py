@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.config import MeasureConfig
-from common.errors import DataError
+from common.errors import ConfigError, DataError
 from common.progress import progress
+from common.text import printable
 from evaluate.embed import Embedder, Embeddings, embed_with_norms
 from evaluate.report import write_report
 from evaluate.sets import DEFAULT, FaceSet, Result, open_set
@@ -50,7 +51,9 @@ def evaluate_models(
             if keep is not None:
                 keep.save(model_name, set_name, embedded, flipped)
             results[model_name][set_name] = faces.measure(embedded, flipped)
-    if sets and not any(results.values()):
+    if not sets:
+        raise ConfigError("no sets to evaluate on: name them in [evaluate.sets] of the experiment file, or with --on")
+    if not any(results.values()):
         looked_for = "; ".join(f"{name} {why}" for name, why in skipped.items())
         raise DataError(f"there is nothing to evaluate on: {looked_for}")
     written = write_report(results, out, skipped) if out is not None else []
@@ -84,7 +87,7 @@ def embeddings_of(
 ) -> tuple[Embeddings, bool]:
     """A set's embeddings, computed or stored, and whether they hold the mirror image; `what` heads the progress."""
     if not isinstance(model, StoredEmbeddings):
-        with progress(what, len(faces.pictures), quiet=quiet) as advance:
+        with progress(printable(what), len(faces.pictures), quiet=quiet) as advance:
             name = f"{path}: picture"
             rows = embed_with_norms(model, faces.pictures, how.batch_size, how.flip, advance, how.workers, name)
             return rows, how.flip

@@ -18,11 +18,12 @@ def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
     """How genuine and impostor scores are distributed, with the threshold of equal error rates; `meaning` says what a
     score is."""
     figure, axes = new_figure(title)
-    low, high = min(roc.genuine[0], roc.impostor[0]), max(roc.genuine[-1], roc.impostor[-1])
-    bins = int(np.clip(2 * np.sqrt(min(len(roc.genuine), len(roc.impostor))), _FEWEST_BINS, _MOST_BINS))
+    impostor = roc.impostor.sorted
+    low, high = min(roc.genuine[0], impostor[0]), max(roc.genuine[-1], impostor[-1])
+    bins = int(np.clip(2 * np.sqrt(min(len(roc.genuine), len(impostor))), _FEWEST_BINS, _MOST_BINS))
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     rows: list[tuple[str, float, float, int]] = []
-    for kind, scores, colour in (("impostor", roc.impostor, COLOURS[1]), ("genuine", roc.genuine, COLOURS[0])):
+    for kind, scores, colour in (("impostor", impostor, COLOURS[1]), ("genuine", roc.genuine, COLOURS[0])):
         counts, _ = np.histogram(scores, edges)
         axes.stairs(counts / len(scores), edges, fill=True, color=colour, alpha=0.35)
         axes.stairs(counts / len(scores), edges, color=colour, linewidth=1.5, label=f"{kind} ({len(scores):,} pairs)")

@@ -7,7 +7,7 @@ import numpy as np
 
 from common.errors import UserError
 from evaluate.gallery import ABOUT, GalleryIndex
-from evaluate.report import write_csv
+from evaluate.report import write_rows
 from evaluate.stored import load_embeddings
 
 # Probes whose neighbours are said; all of them go into the CSV.
@@ -48,7 +48,7 @@ def search_stored(
             for rank, row in enumerate(neighbours)
             if row >= 0  # a place an approximate index could not fill
         ]
-        write_csv(lines, out)
+        write_rows(lines, out)
         yield f"all of them in {out}"
 
 

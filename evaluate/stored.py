@@ -20,6 +20,7 @@ import zarr
 
 from common.errors import DataError, UserError
 from common.files import replacing
+from common.text import file_name
 from evaluate.embed import Embeddings
 
 Format = Literal["npz", "zarr"]
@@ -41,7 +42,7 @@ class EmbeddingStore:
 
     def save(self, model: str, set_name: str, embedded: Embeddings, flip: bool) -> None:
         """Keep one set's embeddings, in place of what was there."""
-        where = self.folder / model
+        where, set_name = self.folder / file_name(model), file_name(set_name)
         where.mkdir(parents=True, exist_ok=True)
         if self.format == "npz":
             save_embeddings(where / f"{set_name}.npz", embedded, flip)
@@ -63,8 +64,8 @@ class StoredEmbeddings:
 
     def path(self, set_name: str) -> Path:
         """Where a set's embeddings lie."""
-        group = self.folder / set_name
-        return group if group.is_dir() else self.folder / f"{set_name}.npz"
+        group = self.folder / file_name(set_name)
+        return group if group.is_dir() else self.folder / f"{group.name}.npz"
 
     @staticmethod
     def lie_in(folder: Path) -> bool:
@@ -100,6 +101,8 @@ def load_embeddings(path: str | os.PathLike) -> tuple[Embeddings, bool]:
 
 
 def _load_npz(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: not a regular file; give stored embeddings")
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED:

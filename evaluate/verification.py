@@ -11,14 +11,14 @@ Conventions (InsightFace's `verification.py`, which CVLface and AdaFace share):
 """
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from common.errors import DataError
 from evaluate.binfile import read_bin
-from evaluate.metrics import Point, Roc
+from evaluate.metrics import Point, Roc, summarised
 
 ACCURACY_STEP, VAL_STEP, LARGEST_DISTANCE = 0.01, 0.001, 4.0
 FAR_TARGETS = (1e-3, 1e-2)  # 1e-4 would be less than one of LFW's 3,000 impostor pairs
@@ -51,12 +51,30 @@ class VerificationResult:
     issame: np.ndarray  # (P,) bool
     norms: np.ndarray | None = None  # (2P,) length of each embedding, pair i at 2i and 2i + 1
 
+    @property
+    def impostors(self) -> int:
+        """Pairs of different people."""
+        return self.pairs - int(self.issame.sum())
+
+    @property
+    def cosine_threshold(self) -> float:
+        """`threshold` as a cosine."""
+        return 1 - self.threshold / 2
+
     def summary(self) -> dict[str, Any]:
-        """The numbers for JSON: everything but the long arrays."""
-        long = {"fpr", "tpr", "distances", "issame", "norms", "tar_at_far", "tar_at_most_far"}
-        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in long}
+        """The numbers for JSON: everything but the long arrays. Thresholds are cosines, and beside them the squared
+        distances that the protocol works with."""
+        special = {"fpr", "tpr", "distances", "issame", "norms", "threshold", "fold_thresholds"}
+        special |= {"tar_at_far", "tar_at_most_far"}
+        numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in special}
+        numbers |= {"threshold": self.cosine_threshold, "threshold_squared_distance": self.threshold}
+        numbers["fold_thresholds"] = [1 - distance / 2 for distance in self.fold_thresholds]
+        numbers["fold_thresholds_squared_distance"] = self.fold_thresholds
         for name in ("tar_at_far", "tar_at_most_far"):
-            numbers[name] = {f"{far:g}": asdict(point) for far, point in getattr(self, name).items()}
+            cosines = {
+                far: replace(point, threshold=1 + point.threshold / 2) for far, point in getattr(self, name).items()
+            }
+            numbers[name] = summarised(cosines, self.impostors)
         return numbers
 
     def roc(self) -> Roc:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from common.errors import DataError, ModelError, UserError
 from evaluate.__main__ import main
 from evaluate.arrow import write_arrow
 from evaluate.batch import evaluate_folder
@@ -218,26 +220,146 @@ def test_an_ijb_protocol_that_lacks_an_array_is_refused_by_its_path(world, missi
     assert f"ijb/metadata.pt: the IJB protocol array '{missing}' is missing" in output
 
 
-def test_batch_evaluates_each_checkpoint_once(world):
-    for name in ("run/epoch-1.pt", "run/epoch-2.pt", "run/notes.txt"):
-        os.makedirs("run", exist_ok=True)
-        (world / name).write_text(name)
-    opened, told = [], []
+@pytest.fixture
+def batch(world):
+    """A batch over run/: call it, and it says which checkpoints were opened; `told` holds its lines."""
+    os.makedirs("run/exp")
+    os.makedirs("run/exp-1")
+    for name in ("exp/1-best.pt", "exp-1/best.pt", "notes.txt"):
+        (world / "run" / name).write_text(name)
+    told = []
 
-    def open_one(path):
-        opened.append(path.name)
-        return Linear(dim=4)
+    def evaluate(as_json=False, **sets):
+        opened = []
 
-    sets = {"pairs": world / "pairs.bin", "cfp": world / "cfp.bin"}
-    arguments = (world / "run", ".pt", sets, world / "batch", open_one)
-    written = evaluate_folder(*arguments, as_json=True, tell=told.append)
-    assert [path.name for path in written] == ["epoch-1.pt.csv", "epoch-2.pt.csv", "all.csv", "all.json"]
-    evaluate_folder(*arguments, tell=told.append)
-    assert opened == ["epoch-1.pt", "epoch-2.pt"]
-    os.utime("run/epoch-2.pt", (2e9, 2e9))  # trained on: newer than its CSV
-    evaluate_folder(*arguments, tell=told.append)
-    assert opened == ["epoch-1.pt", "epoch-2.pt", "epoch-2.pt"]
-    rows = list(csv.DictReader((world / "batch/all.csv").open()))
-    assert [row["model"] for row in rows] == ["epoch-1.pt", "epoch-2.pt"]
-    assert json.loads((world / "batch/all.json").read_text()) == rows
-    assert told[2].startswith("epoch-1.pt: already evaluated")
+        def open_one(path):
+            opened.append(path.relative_to(world / "run").as_posix())
+            if path.read_text() == "damaged":
+                raise ModelError(f"{path}: damaged")
+            return Linear(dim=4)
+
+        told.clear()
+        arguments = (world / "run", ".pt", {n: world / p for n, p in sets.items()}, world / "batch", open_one)
+        evaluate_folder(*arguments, as_json=as_json, tell=told.append)
+        return opened
+
+    evaluate.told = told
+    return evaluate
+
+
+def batch_rows():
+    with open("batch/all.csv", newline="") as file:
+        return [(row["model"], row["set"]) for row in csv.DictReader(file)]
+
+
+BOTH_BEST = ["exp/1-best.pt", "exp-1/best.pt"]
+
+
+def test_batch_evaluates_each_checkpoint_once_and_keeps_like_names_apart(batch):
+    assert batch(pairs="pairs.bin", cfp="cfp.bin", as_json=True) == BOTH_BEST
+    assert batch_rows() == [(name, "pairs") for name in BOTH_BEST]
+    assert [row["model"] for row in json.loads(Path("batch/all.json").read_text())] == BOTH_BEST
+    assert batch(pairs="pairs.bin") == []
+    assert batch.told == [f"{name}: already evaluated on pairs" for name in BOTH_BEST]
+
+
+def test_batch_sees_replaced_weights_and_sets_by_their_bytes_whatever_their_times(batch, world):
+    batch(pairs="pairs.bin")
+    (world / "run/exp/1-best.pt").write_text("others")
+    os.utime("run/exp/1-best.pt", (1, 1))
+    os.utime("run/exp-1/best.pt", (2e9, 2e9))
+    assert batch(pairs="pairs.bin") == ["exp/1-best.pt"]
+    write_bin("pairs.bin", faces(2 * PAIRS, seed=9), np.arange(PAIRS) % 2 == 0)
+    assert batch(pairs="pairs.bin") == BOTH_BEST
+
+
+def test_batch_adds_sets_and_does_not_call_a_missing_one_evaluated(batch):
+    batch(pairs="pairs.bin")
+    assert batch(ijb="ijb", cfp="cfp.bin") == BOTH_BEST
+    assert batch_rows() == [(name, which) for name in BOTH_BEST for which in ("pairs", "ijb")]
+    assert not any("cfp" in line for line in batch.told)
+    with pytest.raises(DataError, match=r"nothing to evaluate on: .*cfp\.bin not found"):
+        batch(cfp="cfp.bin")
+
+
+def test_batch_names_an_unreadable_checkpoint_and_evaluates_the_others(batch, world):
+    (world / "run/exp-1/best.pt").write_text("damaged")
+    with pytest.raises(UserError, match=r"^1 of 2 checkpoints could not be evaluated: exp-1/best\.pt$"):
+        batch(pairs="pairs.bin")
+    assert batch_rows() == [("exp/1-best.pt", "pairs")]
+    assert "exp-1/best.pt: not evaluated: " in batch.told[1]
+
+
+NO_DOCUMENT = {
+    "a list": b"[]",
+    "null": b"null",
+    "a wrong type": b'{"results": {"m": 3}, "sets": 3, "rows": {}, "_data_files": 7, "kind": []}',
+    "not UTF-8": b'{"results": "\xff"}',
+    "deep": b"[" * 100_000,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("kind", [*NO_DOCUMENT, "a folder", "a pipe"])
+def test_what_was_written_once_and_is_something_else_now_is_one_line_with_its_path(batch, world, kind):
+    batch(pairs="pairs.bin")
+    store("gallery.npz", rows_of(np.arange(5), 0.1))
+    invoke("search", "--gallery", "gallery.npz", "--save", "kept")
+    invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "a")
+
+    def spoil(path):
+        os.unlink(path)
+        if kind == "a folder":
+            os.mkdir(path)
+        elif kind == "a pipe":
+            os.mkfifo(path)
+        else:
+            (world / path).write_bytes(NO_DOCUMENT[kind])
+        return path
+
+    path = spoil("a/results.json")
+    assert f"Error: {path}: " in invoke("compare", "a", code=2)
+    path = spoil("kept/gallery.json")
+    assert f"Error: {path}: " in invoke("search", "--gallery", "kept", code=2)
+    path = spoil("tiny/state.json")
+    assert f"Error: {path}: " in invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "b", code=2)
+    path = spoil("pairs.bin")
+    assert f"Error: {path}" in invoke("measure", "--model", "stored/good", "--on", path, "--out", "b", code=2)
+    path = spoil("stored/good/ijb.npz")
+    if kind != "a folder":
+        assert f"Error: {path}: " in invoke("measure", "--model", "stored/good", "--on", "ijb", "--out", "b", code=2)
+
+
+@pytest.mark.parametrize("spoilt", ["batch/exp/1-best.pt.json", "batch/options.json"])
+@pytest.mark.parametrize("kind", ["a list", "null", "a wrong type", "deep"])
+def test_a_damaged_record_of_a_batch_is_named(batch, world, spoilt, kind):
+    batch(pairs="pairs.bin")
+    (world / spoilt).write_bytes(NO_DOCUMENT[kind])
+    with pytest.raises(UserError):
+        batch(pairs="pairs.bin")
+    if spoilt != "batch/options.json":
+        assert any(spoilt in line and "evaluate again" in line for line in batch.told)
+
+
+@pytest.mark.parametrize("command", ["measure", "embed", "errors"])
+def test_a_file_in_the_way_of_an_output_is_one_line(world, command):
+    (world / "file").write_text("in the way")
+    output = invoke(command, "--model", "stored/bad", "--on", "pairs.bin", "--out", "file/report", code=2)
+    assert output.startswith("Error: file")
+    assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (faces(1)[0], "a PNG picture"),
+        (b"\xff\xd8\xff\xe0JFIF", "a JPEG picture"),
+        (b"PK\x03\x04", "a zip file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"", "empty"),
+    ],
+)
+def test_a_foreign_file_is_called_by_what_it_is(world, content, what):
+    (world / "foreign.bin").write_bytes(content)
+    output = invoke("measure", "--model", "stored/good", "--on", "foreign.bin", "--out", "r", code=2)
+    assert f"foreign.bin: it is {what}" in output

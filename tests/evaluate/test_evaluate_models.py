@@ -9,11 +9,23 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from common.errors import DataError
+from common.config import MeasureConfig
+from common.errors import ConfigError, DataError
+from common.figures import in_picture, new_figure
+from common.text import printable
 from evaluate.binfile import write_bin
-from evaluate.report import results_table
 from evaluate.run import evaluate_models
+from evaluate.tables import results_table
 from tests.evaluate.stand_ins import Linear
+
+ONE_IN_TEN = MeasureConfig(far=(0.1,))
+
+
+class Collapsed:
+    """Every face the same embedding."""
+
+    def embed(self, faces):
+        return np.ones((len(faces), 4), np.float32)
 
 
 @pytest.fixture
@@ -45,7 +57,9 @@ def test_report_holds_every_model_and_set_and_says_what_was_skipped(tmp_path, fa
     for row in rows:
         result = evaluation.results[row["model"]]["noise"]
         assert float(row["accuracy"]) == stored["results"][row["model"]]["noise"]["accuracy"] == result.accuracy
-        assert float(row["tar_at_far_0.001"]) == result.tar_at_far[1e-3].tar
+        assert row["tar_at_far_0.001"] == "", "30 impostor pairs cannot show a FAR of 0.001"
+        assert float(row["threshold"]) == 1 - result.threshold / 2
+        assert float(row["threshold_squared_distance"]) == result.threshold
 
     curve = [row for row in csv.DictReader((tmp_path / "out/roc-noise.csv").open()) if row["model"] == "wide"]
     far, tar = result_curve(evaluation.results["wide"]["noise"])
@@ -65,13 +79,60 @@ def test_table_shows_accuracy_threshold_and_tar(tmp_path, face_set):
     console.print(results_table(evaluation.results))
     text = console.export_text()
     result = evaluation.results["wide"]["noise"]
-    for shown in (
-        f"{100 * result.accuracy:.2f}",
-        f"{result.threshold:.3f}",
-        f"{100 * result.tar_at_far[1e-3].tar:.2f}",
-    ):
+    for shown in (f"{100 * result.accuracy:.2f}", f"{1 - result.threshold / 2:.3f}", "n/a (30 pairs)"):
         assert shown in text
-    assert not list(tmp_path.glob("*.json"))
+    console.print(
+        results_table(evaluate_models({"wide": Linear(dim=64)}, {"noise": face_set}, None, ONE_IN_TEN).results)
+    )
+    assert f"{100 * result.roc().tar_nearest(0.1).tar:.2f}" in console.export_text()
+
+
+def test_val_is_shown_with_the_far_it_really_had(face_set):
+    """A student that gives all faces one embedding accepts everything: VAL 100 % at FAR 1."""
+    evaluation = evaluate_models({"collapsed": Collapsed()}, {"noise": face_set}, None, quiet=True)
+    assert evaluation.results["collapsed"]["noise"].val == 1.0
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(results_table(evaluation.results))
+    assert "100.00 ± 0.00 @1 " in console.export_text()
+
+
+def test_no_sets_at_all_are_refused_and_nothing_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r"name them in \[evaluate\.sets\]"):
+        evaluate_models({"m": Linear()}, {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+HOSTILE = "=1+1 [red]$x^2$ \x1b]0;title\x07 \udcff" + "long" * 70
+
+
+def test_a_hostile_name_survives_every_table_picture_and_csv(tmp_path, face_set):
+    models, sets = {HOSTILE: Linear(dim=4), "_$": Linear(dim=3), "../up": Linear(dim=3)}, {"[bold]$": face_set}
+    evaluation = evaluate_models(models, sets, tmp_path / "out", quiet=True)
+    assert {path.parent for path in evaluation.written} == {tmp_path / "out"}
+    assert len(set(evaluation.written)) == len(evaluation.written) == 2 + 4 + 3 * 4
+    for path in evaluation.written:
+        assert len(path.name.encode()) <= 255
+        assert not set(path.name) & set(" []()$/\x1b")
+        assert path.suffix == ".png" or b"\x1b" not in path.read_bytes()
+    rows = list(csv.DictReader((tmp_path / "out/results.csv").open(encoding="utf-8")))
+    assert rows[0]["model"] == "'" + printable(HOSTILE)
+    assert list(json.loads((tmp_path / "out/results.json").read_text())["results"]) == list(models)
+    console = Console(width=2000, record=True, file=io.StringIO())
+    console.print(results_table(evaluation.results))
+    text = console.export_text()
+    assert printable(HOSTILE) in text
+    assert "[bold]$" in text
+    assert "\x1b" not in text
+
+
+def test_a_name_is_drawn_as_it_is():
+    figure, axes = new_figure("a $x_$ and \\$ and $")
+    assert axes.get_title(loc="left") == in_picture("a $x_$ and \\$ and $")
+    axes.plot([0, 1], label=in_picture("_hidden $\\frac$"))
+    axes.legend()
+    figure.canvas.draw()  # a formula that cannot be parsed raises here
+    assert len(axes.get_legend().get_texts()) == 1
+    assert len(in_picture("n" * 500)) < 100
 
 
 def test_nothing_to_evaluate_on_names_every_path_looked_for(tmp_path):

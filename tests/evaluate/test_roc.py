@@ -1,5 +1,7 @@
 """The ROC curve against scikit-learn and brute force, ties included."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from common.errors import DataError
+from evaluate import metrics
 from evaluate.metrics import Roc
 
 TARGETS = (0.0, 1e-6, 1e-3, 1e-2, 0.05, 0.1, 0.2, 0.5, 0.77, 1.0)
@@ -22,10 +25,16 @@ def labelled_scores(draw):
     return np.array(scores) / 7, np.array([True, False, *same[2:]])
 
 
-@given(labelled_scores())
-@settings(max_examples=300, deadline=None)
-def test_tar_nearest_is_the_nearest_point_of_sklearns_curve(case):
+@settings(max_examples=400, deadline=None)
+@given(labelled_scores(), st.sampled_from([1, 3, 1024]))
+def test_tar_nearest_is_the_nearest_point_of_sklearns_curve(case, reach):
     scores, same = case
+    # How much of a run of impostors is looked at first must not matter.
+    with patch.object(metrics, "_REACH", reach):
+        assert_nearest_points(scores, same)
+
+
+def assert_nearest_points(scores, same):
     fpr, tpr, thresholds = roc_curve(same, scores)
     for target in TARGETS:
         distance = np.abs(fpr - target)
@@ -75,3 +84,12 @@ def test_one_kind_of_pair_is_refused(same):
 def test_scores_that_are_not_finite_are_refused(wrong):
     with pytest.raises(DataError, match="NaN or infinity"):
         Roc.of(np.array([0.1, 0.2, wrong]), np.array([True, False, False]))
+
+
+@pytest.mark.parametrize("reach", [1, 2, 3, 5])
+@pytest.mark.parametrize("ties", [2, 3])
+def test_ties_cut_by_the_piece_looked_at_make_no_corner(reach, ties):
+    impostor = np.repeat(np.arange(30) / 30, ties)
+    scores = np.concatenate([impostor, [2.0, -1.0]])
+    with patch.object(metrics, "_REACH", reach):
+        assert_nearest_points(scores, np.arange(len(scores)) >= len(impostor))
