@@ -18,7 +18,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, validate_repo_id
 
 from common.errors import ModelError
-from common.files import replacing
+from common.files import make_folder, replacing, sync
 from common.hub_transfer import COMMIT, Announced, TooSlow, announced, fetch, require_named_by_digest
 from common.text import printable
 
@@ -133,12 +133,21 @@ def _keep(said: Announced, revision: str | None, cache_dir: Path | None) -> HubF
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
         require_named_by_digest(blob, said.digest, said.repo)
-        with replacing(link) as temporary:
-            temporary.symlink_to(os.path.relpath(blob, link.parent))
+        _link(link, blob)
         if revision is None or not COMMIT.fullmatch(revision):
             with replacing(folder / "refs" / (revision or "main")) as reference:
                 reference.write_text(said.commit)
     return HubFile(link, said.repo, said.commit, said.file)
+
+
+def _link(link: Path, blob: Path) -> None:
+    """Put a relative link in place of whatever has its name; the link it was or the new one is there, never none."""
+    make_folder(link.parent)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(blob, link.parent))
+    os.replace(temporary, link)
+    sync(link.parent)
 
 
 def _note_absent(repo: str, file: str, error: errors.EntryNotFoundError, cache_dir: Path | None) -> None:

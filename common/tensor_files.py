@@ -82,7 +82,7 @@ def _read_safetensors(path: Path) -> TensorFile:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
             return TensorFile(tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error})") from error
+        raise DataError(f"{path}: not a readable safetensors file ({error}): copy or export it again") from error
 
 
 def _read_pickle(path: Path) -> TensorFile:

@@ -27,7 +27,7 @@ FREE: dict[str, str] = {
     "faces": "samples identities origin",
     "teacher": "sha256",
     "views": "",
-    "cache": "shard_rows chunk_rows batch_size workers check_teacher",
+    "cache": "shard_rows chunk_rows batch_size workers check_teacher same_runtime",
     "student": "",
     "head": "recipe",  # the values it stands for are in the others
     # distill/progress.py holds the global batch fast, which ranks may share out in another way.

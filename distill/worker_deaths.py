@@ -51,8 +51,8 @@ def ends_told(workers: set[multiprocessing.process.BaseProcess]) -> Iterator[Non
 
 
 def prepare_worker(number: int) -> None:
-    """In a worker: a bus error ends it without torch's guess at the cause, and that the main process is gone is no
-    news."""
+    """In a worker: a bus error ends it without torch's guess at the cause (the cache's reader names the file where it
+    knows it), and that the main process is gone is no news."""
     signal.signal(signal.SIGBUS, signal.SIG_DFL)
     report = sys.excepthook
     sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError) else report(kind, *rest)
@@ -63,13 +63,12 @@ def _exit_text(code: int) -> str:
 
 
 def _told(reason: str) -> UserError:
-    # torch blames shared memory for every bus error.
-    cause = (
-        "a file it had mapped got shorter (train.rec, or a shard of the cache: compare them with their copies), or "
-        "shared memory (/dev/shm) is full"
-        if "Bus error" in reason
-        else "as the system does when memory runs out (then lower train.workers)"
-    )
+    if "Bus error" in reason:  # a shard that was cut is named by the worker itself
+        cause = "shared memory (/dev/shm) is full: enlarge it, or lower train.workers"
+    elif reason.endswith("exit status 2"):
+        cause = "for the reason in its own line above"
+    else:
+        cause = "as the system does when memory runs out (then lower train.workers)"
     return UserError(
         f"{reason.partition(' It is possible')[0].rstrip(' .')}: a worker that loads faces is gone, {cause}. "
         "Run the same command again: it goes on after the last checkpoint"

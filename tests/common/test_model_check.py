@@ -1,5 +1,6 @@
 """The check refuses teachers that do not know people, and colours the wrong way round."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from common.model_check import check_teacher, labelled_sample, refuse_evidently_
 from common.models import FaceModel, open_model
 from common.presets import Preset
 from common.sources import open_source
+from common.weight_digest import digest_of
 from common.weight_files import WeightFile
 
 LABELS = np.repeat(np.arange(20), 4)
@@ -27,17 +29,24 @@ def faces_with_identity_in_red(noise: float = 20.0) -> np.ndarray:
     return faces.clip(0, 255).astype(np.uint8)
 
 
-def model(channel: int, channel_order: str) -> FaceModel:
-    """Embeds one channel, as its network sees the faces."""
+@pytest.fixture
+def model(tmp_path: Path) -> Callable[[int, str], FaceModel]:
+    """Makes a model that embeds one channel, as its network sees the faces."""
+    file = tmp_path / "toy.pt"
+    file.write_bytes(b"toy")
+    weights = WeightFile(file, digest_of(file), "toy.pt", "toy.pt")
+    return lambda channel, channel_order: _model(weights, channel, channel_order)
+
+
+def _model(weights: WeightFile, channel: int, channel_order: str) -> FaceModel:
 
     def network(faces: np.ndarray) -> np.ndarray:
         return faces[..., channel].reshape(len(faces), -1).astype(np.float32) - 128
 
-    weights = WeightFile(Path("toy.pt"), "0" * 64, "toy.pt", "toy.pt")
     return FaceModel(weights, Preset("toy", 64, (8, 8), channel_order, 128.0, 1.0), network, "float32", {})
 
 
-def test_a_teacher_that_sees_identity_passes_and_its_report_counts_the_pairs():
+def test_a_teacher_that_sees_identity_passes_and_its_report_counts_the_pairs(model):
     report = check_teacher(model(0, "rgb"), faces_with_identity_in_red(), LABELS)
     refuse_evidently_wrong(report)
     assert (report.same_pairs, report.different_pairs) == (20 * 6, 80 * 79 // 2 - 120)
@@ -45,20 +54,20 @@ def test_a_teacher_that_sees_identity_passes_and_its_report_counts_the_pairs():
     assert report.swapped.auc < 0.6
 
 
-def test_channels_the_wrong_way_round_are_refused_with_the_remedy():
+def test_channels_the_wrong_way_round_are_refused_with_the_remedy(model):
     report = check_teacher(model(0, "bgr"), faces_with_identity_in_red(), LABELS)
     with pytest.raises(ModelError, match=r"better with red and blue exchanged .* set channel_order = 'rgb'"):
         refuse_evidently_wrong(report)
 
 
-def test_a_teacher_blind_to_identity_is_refused():
+def test_a_teacher_blind_to_identity_is_refused(model):
     report = check_teacher(model(1, "rgb"), faces_with_identity_in_red(), LABELS)
     with pytest.raises(ModelError, match=r"does not tell people apart: AUC 0\.5"):
         refuse_evidently_wrong(report)
 
 
 @pytest.mark.parametrize("labels", [np.arange(80), np.zeros(80)])
-def test_faces_without_both_kinds_of_pairs_are_refused(labels):
+def test_faces_without_both_kinds_of_pairs_are_refused(labels, model):
     with pytest.raises(DataError, match="needs both"):
         check_teacher(model(0, "rgb"), faces_with_identity_in_red(), labels)
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -64,8 +65,18 @@ def test_a_worker_that_ends_while_it_is_waited_for_is_one_line(cached, monkeypat
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["data/faces/train.rec", "caches/tiny/embedding/c/0/0/0"])
-def test_a_file_that_shrinks_under_a_worker_is_named_as_a_cause(cached, monkeypatch, capfd, name):
+@pytest.mark.parametrize(
+    ("name", "said", "by_the_worker"),
+    [
+        ("data/faces/train.rec", r"^data/faces/train\.rec: byte \d+ cannot be read \(shrunk from", r"^$"),
+        (
+            "caches/tiny/embedding/c/0/0/0",
+            "ended with exit status 2: a worker .* is gone, for the reason in its own line above",
+            r"^Error: .*embedding/c/0/0/0: cut to 0 of \d+ bytes while it was read: .*repair`\n$",
+        ),
+    ],
+)
+def test_a_file_that_shrinks_under_a_worker_is_named(cached, monkeypatch, capfd, name, said, by_the_worker):
     assert Path(name).is_file()
     batch = FaceBatches.__getitem__
 
@@ -79,9 +90,9 @@ def test_a_file_that_shrinks_under_a_worker_is_named_as_a_cause(cached, monkeypa
 
     shrunk = multiprocessing.Event()
     monkeypatch.setattr(FaceBatches, "__getitem__", shrinking)
-    with pytest.raises(UserError, match=r"Bus error\)?: a worker .* is gone, a file it had mapped got shorter"):
+    with pytest.raises(UserError, match=said):
         run("shrunk", train=OPTIONS)
-    assert capfd.readouterr().err == ""
+    assert re.search(by_the_worker, capfd.readouterr().err)
 
 
 def test_a_broken_channel_is_told_by_the_worker_that_ended(monkeypatch):

@@ -18,7 +18,7 @@ ENDS_A_COMMAND = ("student.safetensors", "results.json", "all.csv")  # written l
 LINE = re.compile(r"^(?:Error|FAULT|MISSING): .*$", re.MULTILINE)
 WHAT_TO_DO = re.compile(
     r"\b(add|build|change|choose|close|copy|correct|cut|did you mean|end|evaluate|expected|export|free|get|give|leave|"
-    r"lower|make|mend|must|name|pull|push|raise|remove|render|repair|restore|run|set|should|stop|train|try|use|wait|"
+    r"lower|make|mend|must|name|pull|push|raise|remove|render|repair|restore|run|save|set|should|stop|train|try|use|wait|"
     r"was it moved|is the path right|write|allowed|at most|at least)\b",
     re.IGNORECASE,
 )
