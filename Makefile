@@ -101,10 +101,10 @@ test: $(READY) ## All quick tests; those on real faces run where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
-	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/faults --ignore tests/cache/test_build_kills.py --ignore tests/distill/test_kills.py
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/faults --ignore tests/cache/test_build_kills.py --ignore tests/distill/run/test_kills.py
 
 test-faults: $(READY) ## Kill -9 at random moments, and every command on damaged, hostile and missing files
-	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/test_kills.py
+	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/run/test_kills.py
 	@$(BIN)/python -m pytest tests/faults
 
 test-mutants: $(READY) ## One-line changes of the program that no test notices (MUTANTS=40, 0 for all; FILES)

@@ -23,12 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.build import build
 from common.backbones import build_backbone
-from common.config import Config
-from common.config_stage_one import ModelConfig
-from common.models import open_model
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
-from common.weights import save_weights
+from common.config import Config, ModelConfig
+from common.faces import open_source, write_recordio_dataset
+from common.models import open_model, save_weights
 
 
 @click.command()

@@ -27,9 +27,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from evaluate.templates import FARS, evaluate_templates  # noqa: E402 (after the path is set)
-from evaluate.tinyface import evaluate_tinyface  # noqa: E402
-from evaluate.verification import ten_fold  # noqa: E402
+from evaluate.protocols import FARS, evaluate_templates, evaluate_tinyface, ten_fold
 
 DIM = 512
 POOLINGS = {"N1D1": (True, True), "N1D0": (True, False), "N0D1": (False, True)}

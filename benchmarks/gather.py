@@ -25,7 +25,7 @@ import zarr
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.synthetic_store import write_sparse, write_unsealed
-from cache.layout import Layout
+from cache.format import Layout
 from cache.reader import TeacherCache
 from cache.seal import seal
 

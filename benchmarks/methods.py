@@ -18,8 +18,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from common.config import Config
-from common.config_file import load_config
+from common.config import Config, load_config
 
 RECIPES = {
     "arcface": "standalone ArcFace",

@@ -26,12 +26,12 @@ from matplotlib import pyplot as plt
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.reader import TeacherCache
-from common.config_file import load_config
+from common.config import load_config
+from common.faces import Views
 from common.models import open_model
 from common.plan import open_faces
-from common.views import Views
 from distill.batches import Batch, EpochOrder, FaceBatches, kept_samples
-from distill.first_centers import first_centers
+from distill.head import first_centers
 from distill.run import new_trainer
 
 LIVE, CACHED, ROUNDED = "teacher live, float32", "from the cache", "teacher live, rounded as stored"

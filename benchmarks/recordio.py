@@ -28,9 +28,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common.pixels import decode_rgb, encode_jpeg  # noqa: E402 (after the path is set)
-from common.recordio import CHUNK, MAGIC, Records  # noqa: E402
-from common.recordio_dataset import write_recordio_dataset  # noqa: E402
+from common.faces import CHUNK, MAGIC, Records, decode_rgb, encode_jpeg, write_recordio_dataset
 
 MXNET = ROOT / ".venv-mxnet" / "bin" / "python"
 WITNESS = ROOT / "tests" / "interop" / "mxnet_witness.py"

@@ -20,7 +20,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.synthetic_store import write_unsealed
-from cache.layout import Layout
+from cache.format import Layout
 from cache.seal import seal
 
 

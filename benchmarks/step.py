@@ -27,16 +27,12 @@ from cache.build import build
 from cache.reader import TeacherCache
 from common.backbones import build_backbone
 from common.config import Config
-from common.models import FaceModel, open_model
-from common.presets import UNIT_RGB, Preset, first_known
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import FaceSource, open_source
-from common.views import Views
-from common.weights import save_weights
+from common.faces import FaceSource, Views, open_source, write_recordio_dataset
+from common.models import UNIT_RGB, FaceModel, Preset, first_known, open_model, save_weights
 from distill.batches import Batch, FaceBatches
 from distill.head import build_head
 from distill.step import Trainer
-from tests.common.golden_backbones import fill
+from tests.common.backbones.golden_backbones import fill
 
 DIM = 512
 

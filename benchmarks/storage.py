@@ -17,11 +17,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cache.layout import Layout
-from cache.storage import from_stored, to_stored
-from common.config_stage_one import ModelConfig
+from cache.format import Layout, from_stored, to_stored
+from common.config import ModelConfig
+from common.faces import open_source
 from common.models import open_model
-from common.sources import open_source
 
 BATCH = 64
 

@@ -4,12 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from cache import ledger
-from cache.layout import Array, Layout
-from cache.sealed import seal_of
-from cache.shards import CRC_BYTES, shard_index
-from cache.storage import to_stored
-from cache.store import FORMAT, create, read_manifest, write_manifest, write_part
+from cache.format import (
+    CRC_BYTES,
+    FORMAT,
+    Array,
+    Layout,
+    create,
+    ledger,
+    read_manifest,
+    seal_of,
+    shard_index,
+    to_stored,
+    write_manifest,
+    write_part,
+)
 
 BLOCK = 4096
 

@@ -24,12 +24,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common.backbones import build_backbone  # noqa: E402 (after the path is set)
-from common.config_stage_one import ModelConfig  # noqa: E402
-from common.models import FaceModel, open_model  # noqa: E402
-from common.presets import UNIT_RGB  # noqa: E402
-from common.sources import open_source  # noqa: E402
-from common.torch_model import TorchNetwork  # noqa: E402
-from tests.common.golden_backbones import fill  # noqa: E402
+from common.config import ModelConfig
+from common.faces import open_source
+from common.models import UNIT_RGB, FaceModel, TorchNetwork, open_model  # noqa: E402
+from tests.common.backbones.golden_backbones import fill
 
 MIN_COSINE = 0.9995
 

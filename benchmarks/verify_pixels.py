@@ -16,8 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.reader import TeacherCache
-from common.sources import open_source
-from common.views import Views, epoch_order
+from common.faces import Views, epoch_order, open_source
 from distill.batches import FaceBatches
 
 SETTINGS = ("off", "sample", "all")

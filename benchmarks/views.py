@@ -21,9 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common.pixels import decode_rgb, encode_jpeg
-from common.recordio import Records
-from common.views import Views
+from common.faces import Records, Views, decode_rgb, encode_jpeg
 
 GOALS = {"none": 3000, "flip": 3000, "adaface": 1000, "flip+adaface": 1000}
 ROUNDS = 5

@@ -29,12 +29,11 @@ from cache.verify import check_faces, check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
-from common.model_check import check_teacher, labelled_sample, refuse_evidently_wrong
-from common.models import open_model
+from common.faces import FaceSource
+from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
 from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
-from common.sources import FaceSource
 
 
 @click.group(cls=Commands)

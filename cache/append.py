@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cache.build import describe, go_on, one_writer
-from cache.mapping import refuse_too_many_shards
-from cache.store import BINDS_BUILD, read_manifest, refuse_difference, write_manifest
+from cache.format import BINDS_BUILD, read_manifest, refuse_difference, refuse_too_many_shards, write_manifest
 from common.config import Config
 from common.errors import CacheError
+from common.faces import FaceSource, Views
 from common.models import FaceModel
 from common.runtime import barrier, rank
-from common.sources import FaceSource
-from common.views import Views
 
 
 def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:

@@ -14,23 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from cache import ledger, store
-from cache.layout import Layout, Unit
-from cache.mapping import refuse_too_many_shards
+from cache.format import Layout, Unit, ledger, naming_a_full_disk, refuse_too_many_shards, to_stored
+from cache.format import arrays as store
 from cache.render import Batch, rendered
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
-from cache.shards import naming_a_full_disk
-from cache.storage import to_stored
 from common.config import Config
 from common.errors import DataError, ModelError
+from common.faces import FaceSource, Views, decoder_version
 from common.locks import only_writer
 from common.models import FaceModel
-from common.pixels import decoder_version
 from common.progress import progress
 from common.runtime import barrier, rank, world_size
-from common.sources import FaceSource
-from common.views import Views
 
 
 def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:

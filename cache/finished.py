@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from cache.audit_report import audit_cache
+from cache.audit import audit_cache
 from cache.info import describe_cache
 from cache.reader import TeacherCache
-from cache.remote import open_remote
+from cache.share import open_remote
 from cache.share import pull as pull_cache
 from cache.share import push as push_cache
 from cache.subset import cut_out, named_people, sampled_people

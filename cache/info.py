@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cache import ledger
+from cache.format import layout_of, ledger, read_manifest
 from cache.reader import TeacherCache
 from cache.runtimes import runtime_lines
-from cache.store import layout_of, read_manifest
 from common.plan import size_text
 
 

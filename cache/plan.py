@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from cache import ledger
-from cache.layout import Layout
-from cache.mapping import too_many_shards
-from cache.store import layout_of, read_manifest, refuse_teacher
+from cache.format import Layout, layout_of, ledger, read_manifest, refuse_teacher, too_many_shards
 from cache.teachers import refuse_width
 from common.config import Config
 from common.errors import UserError
-from common.identity import known_of
+from common.faces import Views
+from common.models import hub_name, kept_weights, known_of
 from common.plan import Plan, plan_faces, size_text
-from common.views import Views
-from common.weight_files import hub_name, kept_weights
 
 
 def plan_build(config: Config, root: Path) -> Plan:

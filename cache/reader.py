@@ -12,16 +12,23 @@ from typing import Any, Self
 
 import numpy as np
 
-from cache import ledger, store
-from cache.mapping import RowWindow
-from cache.metadata import wrong_metadata
-from cache.sealed import broken_seals
-from cache.shards import MEND
-from cache.storage import from_stored
-from cache.store import BINDS_STUDENT, layout_of, read_manifest, refuse_difference, refuse_teacher
-from common.config_stage_one import ModelConfig
+from cache.format import (
+    BINDS_STUDENT,
+    MEND,
+    RowWindow,
+    broken_seals,
+    from_stored,
+    layout_of,
+    ledger,
+    read_manifest,
+    refuse_difference,
+    refuse_teacher,
+    wrong_metadata,
+)
+from cache.format import arrays as store
+from common.config import ModelConfig
 from common.errors import CacheError
-from common.identity import known_of
+from common.models import known_of
 
 
 class TeacherCache:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cache.layout import Unit
+from cache.format import Unit
 from common.errors import DataError
-from common.pixels import decode_rgb, refuse_mixed_sizes
-from common.sources import FaceSource
-from common.views import Views, pixel_digest
+from common.faces import FaceSource, Views, decode_rgb, pixel_digest, refuse_mixed_sizes
 
 BATCHES_AHEAD = 2
 

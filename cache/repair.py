@@ -9,24 +9,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cache import ledger
 from cache.build import describe, go_on, one_writer
-from cache.store import (
+from cache.format import (
     BINDS_BUILD,
     describe_faces,
     entry,
     layout_of,
+    ledger,
     read_manifest,
     refuse_difference,
     write_manifest,
     write_rows,
 )
 from common.config import Config
+from common.faces import FaceSource, Views
 from common.files import sync_tree
 from common.models import FaceModel
 from common.runtime import barrier, rank
-from common.sources import FaceSource
-from common.views import Views
 
 
 def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:

@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cache import ledger
-from common.config_stage_one import CacheConfig
+from cache.format import ledger
+from common.config import CacheConfig
 from common.errors import CacheError
 from common.models import FaceModel
 

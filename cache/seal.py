@@ -10,16 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from cache import ledger
-from cache.layout import Layout
-from cache.metadata import write_metadata
-from cache.sealed import seal_of
-from cache.shards import MEND
-from cache.storage import from_stored
-from cache.store import entry, layout_of, read_labels, read_manifest, read_part, write_manifest, write_part, write_rows
+from cache.format import (
+    MEND,
+    Layout,
+    entry,
+    from_stored,
+    layout_of,
+    ledger,
+    read_labels,
+    read_manifest,
+    read_part,
+    seal_of,
+    write_manifest,
+    write_metadata,
+    write_part,
+    write_rows,
+)
 from common.errors import CacheError
+from common.faces import SELECTION
 from common.files import sync, sync_tree
-from common.subset import SELECTION
 
 SEALED_ARRAYS = ("confidence", "center", "count")
 

@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cache.format import BINDS_STUDENT, bound
 from cache.reader import TeacherCache
-from cache.store import BINDS_STUDENT, bound
-from common.config import Config
-from common.config_stage_one import ModelConfig
+from common.config import Config, ModelConfig
 from common.errors import CacheError
 
 

@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from cache import ledger, store
-from cache.layout import Layout, Unit
-from cache.mapping import refuse_too_many_shards
+from cache.format import Layout, Unit, ledger, refuse_too_many_shards
+from cache.format import arrays as store
 from cache.reader import TeacherCache
 from cache.seal import seal
 from common.errors import CacheError, DataError
+from common.faces import FaceSource, SubsetSource, words
 from common.files import sync
 from common.locks import only_writer
-from common.philox import words
-from common.sources import FaceSource
-from common.subset import SubsetSource
 
 STREAM_SUBSET = 21
 # A class's sums are added up in another order where shards are cut elsewhere.

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from common.config import Config
 from common.errors import ConfigError, DataError
-from common.model_check import TeacherReport, check_teacher, labelled_sample, refuse_evidently_wrong
-from common.models import FaceModel, open_model
-from common.sources import FaceSource
+from common.faces import FaceSource
+from common.models import FaceModel, TeacherReport, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 
 
 def open_teacher(config: Config, root: Path, source: FaceSource, device: str, threads: int) -> FaceModel:

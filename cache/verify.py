@@ -11,17 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cache import ledger
-from cache.metadata import wrong_metadata
+from cache.format import bound, broken_seals, describe_faces, layout_of, ledger, read_manifest, wrong_metadata
 from cache.reader import TeacherCache
-from cache.sealed import broken_seals
-from cache.store import bound, describe_faces, layout_of, read_manifest
 from common.errors import DataError
+from common.faces import FaceSource, Views, decode_rgb, decoder_version, pixel_digest, words
 from common.models import FaceModel
-from common.philox import words
-from common.pixels import decode_rgb, decoder_version
-from common.sources import FaceSource
-from common.views import Views, pixel_digest
 
 STREAM_REPLAY = 3
 # Cosine of a stored and a fresh embedding: float16 rounding leaves 1e-6, int8 1e-4, other machines' convolutions 1e-5.

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from common.config_file import load_config
+from common.config import load_config
 from common.errors import ConfigError
 from common.failures import first_to_fail, line_of
 from common.output import outlive_readers, say

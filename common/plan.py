@@ -5,8 +5,7 @@ from pathlib import Path
 
 from common.config import Config
 from common.errors import UserError
-from common.sources import FaceSource, open_source
-from common.subset import SubsetSource
+from common.faces import FaceSource, SubsetSource, open_source
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from common.pixels import decode_rgb, encode_jpeg
+from common.faces import decode_rgb, encode_jpeg
 from demo.photo import Photo
 
 SIZE = 112

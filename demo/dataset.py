@@ -15,10 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.pixels import encode_jpeg
-from common.recordio_dataset import write_recordio_dataset
+from common.faces import encode_jpeg, write_recordio_dataset
 from demo.faces import render_face
-from evaluate.binfile import write_bin
+from evaluate.files import write_bin
 
 IDENTITIES, PHOTOS = 600, 5
 PAIRS = 1200

@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cache.build import build
-from common.config import Config
-from common.config_file import load_config
+from common.config import Config, load_config
 from common.models import open_model
 from common.plan import open_faces
 from common.runtime import set_threads
 from demo.dataset import make_data
 from distill.train import train
 from evaluate.experiment import open_models, verification_sets
+from evaluate.protocols import VerificationResult
 from evaluate.run import evaluate_models
-from evaluate.verification import VerificationResult
 
 ROOT = Path(".")
 DISTILLED, ALONE = "configs/demo.toml", "configs/demo-alone.toml"

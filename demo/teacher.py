@@ -22,11 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.backbones import build_backbone
-from common.presets import UNIT_RGB, Preset
+from common.faces import FaceSource, epoch_order, open_source
+from common.models import UNIT_RGB, Preset, write_tensors
 from common.progress import progress
-from common.sources import FaceSource, open_source
-from common.tensor_files import write_tensors
-from common.views import epoch_order
 from demo.dataset import FIRST_TEACHER_PERSON, write_people
 from demo.identity import draw_identity
 from distill.head import build_head

@@ -12,7 +12,7 @@ import click
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.runtime import choose_device, process_group, set_threads
-from distill.plan import launched_ranks, plan_training
+from distill.run import launched_ranks, plan_training
 from distill.train import train as train_student
 
 

@@ -13,13 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cache.several import Teachers
-from common.config import Config
-from common.config_stage_one import ViewsConfig
+from common.config import Config, ViewsConfig
 from common.errors import DataError
+from common.faces import FaceSource, Views, epoch_order, refuse_mixed_sizes, view_numbers
 from common.models import fit
-from common.pixels import refuse_mixed_sizes
-from common.sources import FaceSource
-from common.views import Views, epoch_order, view_numbers
 from distill.pixels import Verify, check_pixels
 
 

@@ -12,15 +12,12 @@ import torch.distributed as dist
 from common.backbones import backbone_size
 from common.config import Config
 from common.errors import ConfigError
-from common.models import fit
-from common.presets import UNIT_RGB
+from common.models import UNIT_RGB, TorchNetwork, fit
 from common.runtime import gather_rows, rank, world_size
-from common.torch_model import TorchNetwork
-from distill.console import say
-from distill.progress import Best
+from distill.run import Best, say
 from distill.step import Trainer
+from distill.undisturbed import part_of_rank, undisturbed
 from evaluate.embed import Embeddings, embed_with_norms
-from evaluate.in_training import part_of_rank, undisturbed
 from evaluate.sets import FaceSet, open_set
 
 

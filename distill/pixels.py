@@ -7,8 +7,7 @@ import numpy as np
 
 from cache.several import Teachers
 from common.errors import CacheError
-from common.philox import words
-from common.views import pixel_digest
+from common.faces import pixel_digest, words
 
 Verify = Literal["off", "sample", "all"]
 STREAM_PIXEL_CHECK = 17

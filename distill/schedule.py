@@ -9,7 +9,7 @@ without restarts) and `polynomial` fall to zero after a linear warm-up (Goyal et
 import math
 from typing import assert_never
 
-from common.config_stage_two import TrainConfig
+from common.config import TrainConfig
 
 ONECYCLE_RISE = 0.3
 ONECYCLE_START = 1 / 25

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.config_stage_two import TrainConfig
-from common.philox import four_words
+from common.config import TrainConfig
+from common.faces import four_words
+from common.models import DTYPES
 from common.runtime import mean_over_ranks, rank, world_size
-from common.torch_model import DTYPES
 from distill.batches import Batch
 from distill.ema import WeightAverage
 from distill.head import Head

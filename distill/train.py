@@ -15,19 +15,32 @@ import torch
 from common.config import Config
 from common.plan import size_text
 from common.runtime import barrier, rank, world_size
-from distill.checkpoints import written_or_told
-from distill.console import duration_text, numbers_text, say
-from distill.curves import Curves
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import Evaluation
-from distill.export import BEST, STUDENT, export, write_summary
-from distill.forecast import disk_bytes, forecast_text, refuse_full_disk
-from distill.guard import refuse_non_finite
 from distill.loading import batches_of
-from distill.progress import Best, Progress, resume, save
-from distill.run import Run, opened_run
+from distill.run import (
+    BEST,
+    STUDENT,
+    Best,
+    Curves,
+    Progress,
+    Run,
+    Window,
+    disk_bytes,
+    duration_text,
+    export,
+    forecast_text,
+    numbers_text,
+    opened_run,
+    refuse_full_disk,
+    refuse_non_finite,
+    resume,
+    save,
+    say,
+    write_summary,
+    written_or_told,
+)
 from distill.step import Trainer
-from distill.window import Window
 from distill.worker_deaths import worker_deaths_told
 
 

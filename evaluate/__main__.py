@@ -19,17 +19,16 @@ import click
 from rich.console import Console, RenderableType
 
 from common.cli import Commands, Refusal, check_option, overrides_option, show_plan
-from common.config_file import load_config
+from common.config import load_config
 from common.text import printable
 from evaluate.batch import evaluate_folder
-from evaluate.compare import comparison_table, read_reports
-from evaluate.errors import draw_errors
+from evaluate.error_sheets import draw_errors
 from evaluate.experiment import measured_alike, open_models, plan_evaluation, verification_sets
 from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
+from evaluate.report import comparison_table, read_reports, results_table
 from evaluate.run import Evaluation, evaluate_models, store_embeddings
 from evaluate.search_stored import search_stored
 from evaluate.stored import EmbeddingStore, Format
-from evaluate.tables import results_table
 
 format_option = click.option("--format", type=click.Choice(get_args(Format)), help="npz (the default) or zarr.")
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from common.errors import DataError
-from common.pixels import decode_rgb
+from common.faces import decode_rgb
 
 # Called after every batch with the number of faces in it (`common.progress.progress` gives such a function).
 Progress = Callable[[int], None]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from common.config import Config, MeasureConfig
 from common.errors import ConfigError, ModelError
-from common.identity import IDENTITY, identity
-from common.models import FaceModel, open_model
+from common.models import IDENTITY, FaceModel, identity, open_model
 from common.plan import Plan
+from evaluate.models import open_weights
 from evaluate.sets import DEFAULT
-from evaluate.sources import open_weights
 
 
 def open_models(

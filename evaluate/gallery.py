@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from common.documents import read_document
 from common.errors import DataError, UserError
 from common.files import replacing, sha256_of, write_json
-from evaluate.search import checked_rows, search
+from evaluate.protocols import checked_rows, search
 
 KINDS = ("exact", "ivf", "hnsw")
 INDEX, NAMES, ABOUT = "gallery.faiss", "names.json", "gallery.json"

@@ -8,11 +8,10 @@ from typing import Any, get_args
 
 import click
 
-from common.config import MeasureConfig
+from common.config import MeasureConfig, Precision
 from common.runtime import choose_device, set_threads
-from common.section import Precision
 from evaluate.embed import Embedder
-from evaluate.sources import named_sets, open_sources, open_weights
+from evaluate.models import named_sets, open_sources, open_weights
 from evaluate.stored import StoredEmbeddings
 
 

@@ -7,11 +7,9 @@ from typing import Any, Protocol
 
 from common.config import MeasureConfig
 from common.errors import DataError
-from evaluate import identification, templates, tinyface
-from evaluate.arrow import ArrowFaces
 from evaluate.embed import Embeddings
-from evaluate.metadata import read_metadata
-from evaluate.verification import FAR_TARGETS, load_bin, ten_fold
+from evaluate.files import ArrowFaces, read_metadata
+from evaluate.protocols import FAR_TARGETS, identification, load_bin, templates, ten_fold, tinyface
 
 DEFAULT = MeasureConfig()
 

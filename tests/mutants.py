@@ -1,7 +1,7 @@
 """Change one line of the program at a time and see whether a test notices: what survives is not held by any test.
 
     python tests/mutants.py --count 40 --seed 0                   a sample over cache/, distill/ and evaluate/'s metrics
-    python tests/mutants.py --count 0 evaluate/metrics.py         every mutant of one file
+    python tests/mutants.py --count 0 evaluate/protocols/metrics.py         every mutant of one file
 
 A mutant is one comparison, sign, constant, boolean, `not`, `min`/`max` or statement turned into its neighbour. It is
 tried in a copy of the tree by the quick tests that are named like its file or import it; a failure or a time-out

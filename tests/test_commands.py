@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from cache.__main__ import main as cache
 from cache.build import build
-from common.config_file import toml_of
-from common.sources import open_source
+from common.config.file import toml_of
+from common.faces.sources import open_source
 from distill.__main__ import main as distill
 from evaluate.__main__ import main as evaluate
 from tests.tiny import TinyTeacher, experiment, jpegs
@@ -76,7 +76,7 @@ def test_training_without_a_cache(world):
 
 def test_a_cache_of_other_faces(world):
     build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
-    from common.recordio_dataset import write_recordio_dataset
+    from common.faces.recordio_dataset import write_recordio_dataset
 
     write_recordio_dataset(Path("data/faces"), jpegs(7, 5, first=50))
     line = refuse(distill, "train", "--config", write_config())

@@ -9,7 +9,7 @@ from cache.append import append
 from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 

@@ -8,7 +8,7 @@ from cache.build import build
 from cache.reader import TeacherCache
 from cache.verify import replay
 from common.errors import CacheError
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment
 
 VIEWS = {"policy": "flip+adaface", "seed": 4, "count": 3, "photometric_probability": 0.8, "brightness": 0.3}

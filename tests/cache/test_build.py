@@ -12,11 +12,11 @@ import zarr
 from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError, DataError, ModelError
-from common.model_check import labelled_sample
-from common.pixels import encode_jpeg
+from common.faces.pixels import encode_jpeg
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
+from common.models.model_check import labelled_sample
 from common.plan import open_faces
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
 from tests.tiny import TinyTeacher, experiment, jpegs, portrait, write_faces
 
 
@@ -80,7 +80,7 @@ def test_a_finished_cache_is_left_alone(world):
 def test_a_kill_while_sealing_leaves_no_trace(world, monkeypatch):
     whole = tree(build_here())
     shutil.rmtree("caches")
-    for breaking in ("cache.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_sums"):
+    for breaking in ("cache.format.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_sums"):
         with monkeypatch.context() as patch:
             patch.setattr(breaking, lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
             with pytest.raises(KeyboardInterrupt):
@@ -147,7 +147,7 @@ def test_a_teacher_that_gives_nan_is_named_with_the_record(world):
 
 
 def test_a_jpeg_that_does_not_decode_stops_the_build_with_its_name(world):
-    from common.recordio_dataset import write_recordio_dataset
+    from common.faces.recordio_dataset import write_recordio_dataset
     from tests.tiny import jpegs
 
     people = jpegs(3, 3)

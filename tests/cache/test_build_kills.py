@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from cache.build import build
 from cache.verify import check_store
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 

@@ -9,8 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from cache.build import build
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment, jpegs
 
 SKIP = {"on_bad_image": "skip"}

@@ -16,7 +16,7 @@ from cache.repair import repair
 from cache.subset import cut_out
 from cache.verify import check_store
 from common.errors import CacheError
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.cache.killing import killed_before
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment

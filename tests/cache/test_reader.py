@@ -12,16 +12,16 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache import ledger
 from cache.build import build
-from cache.layout import Layout
+from cache.format import ledger
+from cache.format.arrays import FORMAT, create, write_part
+from cache.format.layout import Layout
+from cache.format.row_types import to_stored
 from cache.reader import TeacherCache
 from cache.seal import seal
-from cache.storage import to_stored
-from cache.store import FORMAT, create, write_part
-from common.config_stage_one import ModelConfig
+from common.config.stage_one import ModelConfig
 from common.errors import CacheError
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment
 
 

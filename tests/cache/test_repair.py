@@ -9,17 +9,17 @@ import pytest
 from click.testing import CliRunner
 
 from cache.__main__ import main
-from cache.audit import audit
+from cache.audit.audit import audit
 from cache.build import build
+from cache.format.arrays import layout_of, read_rows, write_rows
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged, repair
-from cache.store import layout_of, read_rows, write_rows
 from cache.verify import check_store
-from common.config_file import toml_of
+from common.config.file import toml_of
 from common.errors import CacheError, UserError
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
 from common.locks import only_writer
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
 

@@ -9,13 +9,13 @@ import pytest
 
 from cache import runtimes
 from cache.build import build
+from cache.format.ledger import read_runtimes
 from cache.info import describe_cache
-from cache.ledger import read_runtimes
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.subset import cut_out
 from common.errors import CacheError
-from common.sources import open_source
+from common.faces.sources import open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 

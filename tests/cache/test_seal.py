@@ -7,8 +7,8 @@ import zarr
 from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment, jpegs
 
 

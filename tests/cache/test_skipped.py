@@ -13,8 +13,8 @@ from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.verify import check_store, replay
 from common.errors import DataError
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import FaceSource, open_source
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import FaceSource, open_source
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs
 

@@ -11,18 +11,18 @@ from click.testing import CliRunner
 
 from cache.__main__ import main
 from cache.build import build
+from cache.format.arrays import describe_faces
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.store import describe_faces
 from cache.subset import cut_out, named_people, sampled_people
 from cache.verify import check_store, replay
-from common.config import Config
-from common.config_file import toml_of
+from common.config.experiment import Config
+from common.config.file import toml_of
 from common.errors import CacheError, DataError
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
+from common.faces.subset import SubsetSource
 from common.plan import open_faces
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
-from common.subset import SubsetSource
 from distill.train import train
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces

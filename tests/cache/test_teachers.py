@@ -9,9 +9,9 @@ import cache.teachers
 from cache.build import build
 from cache.teachers import describe_teacher, open_teacher
 from common.errors import ConfigError, DataError, ModelError
-from common.model_check import check_teacher, labelled_sample
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
+from common.models.model_check import check_teacher, labelled_sample
 from tests.tiny import TinyTeacher, experiment, jpegs
 
 

@@ -12,12 +12,12 @@ from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.verify import check_faces, check_store, replay
-from common.config_file import toml_of
+from common.config.file import toml_of
 from common.errors import CacheError
-from common.pixels import decode_rgb
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
-from common.views import Views
+from common.faces.pixels import decode_rgb
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
+from common.faces.views import Views
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common.files import make_folder, naming, replacing, write_json
-from common.tensor_files import write_tensors
+from common.models.tensor_files import write_tensors
 
 WRITERS = {
     "json": lambda path: write_json(path, {"a": 1}),

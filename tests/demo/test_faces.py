@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from common.config_stage_one import ModelConfig
-from common.models import open_model
+from common.config.stage_one import ModelConfig
+from common.models.face_model import open_model
 from demo.faces import SIZE, TEMPLATE, alignment, project, render_face
 from demo.identity import draw_identity
 from demo.photo import draw_photo

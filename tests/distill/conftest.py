@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cache.build import build
-from common.sources import open_source
+from common.faces.sources import open_source
 from distill.step import Trainer
 from tests.distill.small_runs import curves, final_state, run
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces

@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
-from distill import checkpoints
+from distill.run import checkpoints
 from distill.train import train
 from tests.tiny import experiment
 

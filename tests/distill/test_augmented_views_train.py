@@ -9,8 +9,8 @@ import torch
 from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError
-from common.sources import open_source
-from common.views import Views, pixel_digest
+from common.faces.sources import open_source
+from common.faces.views import Views, pixel_digest
 from distill.batches import FaceBatches
 from distill.train import train
 from tests.tiny import TinyTeacher, experiment

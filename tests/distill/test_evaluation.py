@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from common.config_stage_one import ModelConfig
+from common.config.stage_one import ModelConfig
 from common.errors import ConfigError
-from common.models import open_model
-from common.sources import open_source
+from common.faces.sources import open_source
+from common.models.face_model import open_model
 from distill.evaluation import Evaluation
-from distill.progress import Best
-from distill.run import new_trainer
+from distill.run.parts import new_trainer
+from distill.run.resume import Best
 from evaluate.run import evaluate_models
 from tests.distill.conftest import SETS
 from tests.distill.small_runs import curves, equal, on_ranks, run

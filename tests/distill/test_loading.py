@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from common.errors import DataError, UserError
-from common.pixels import encode_jpeg
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import FaceSource, open_source
-from common.views import Views
+from common.faces.pixels import encode_jpeg
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import FaceSource, open_source
+from common.faces.views import Views
 from distill.batches import FaceBatches
 from distill.step import Trainer
 from distill.train import train

@@ -5,8 +5,8 @@ import pytest
 
 from cache.reader import TeacherCache
 from common.errors import CacheError
-from common.sources import open_source
-from common.views import Views, pixel_digest
+from common.faces.sources import open_source
+from common.faces.views import Views, pixel_digest
 from distill.batches import FaceBatches
 from distill.pixels import check_pixels, checked_rows
 from tests.distill.small_runs import run

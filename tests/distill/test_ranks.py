@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.runtime import mean_over_ranks, world_size
-from distill.head import build_head
+from distill.head.head import build_head
 from distill.step import Trainer
 from tests.distill.small_runs import curves, equal, final_state, on_ranks, run
 

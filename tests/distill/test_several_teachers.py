@@ -9,11 +9,11 @@ import torch
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.several import SeveralCaches
-from common.sources import open_source
-from common.views import Views
-from distill import checkpoints
+from common.faces.sources import open_source
+from common.faces.views import Views
 from distill.batches import FaceBatches
-from distill.plan import plan_training
+from distill.run import checkpoints
+from distill.run.plan import plan_training
 from distill.step import Trainer
 from distill.train import train
 from tests.distill.small_runs import curves, equal

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from common.config_stage_one import ModelConfig
-from common.models import open_model
-from common.sources import open_source
-from common.views import epoch_order, view_numbers
-from distill.export import export
-from distill.run import new_trainer
+from common.config.stage_one import ModelConfig
+from common.faces.sources import open_source
+from common.faces.views import epoch_order, view_numbers
+from common.models.face_model import open_model
+from distill.run.parts import new_trainer
+from distill.run.students import export
 from distill.step import Trainer
 from tests.distill.small_runs import CPU, run
 from tests.tiny import experiment

@@ -4,8 +4,8 @@ import numpy as np
 
 from cache.build import build
 from cache.reader import TeacherCache
-from common.recordio_dataset import write_recordio_dataset
-from common.sources import open_source
+from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.sources import open_source
 from distill.batches import EpochOrder, kept_samples
 from tests.tiny import TinyTeacher, experiment, jpegs
 

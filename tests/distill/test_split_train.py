@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cache.reader import TeacherCache
-from common.sources import open_source
-from common.views import Views
+from common.faces.sources import open_source
+from common.faces.views import Views
 from distill.batches import EpochOrder, FaceBatches
 from tests.distill.small_runs import equal, final_state, on_ranks, run
 from tests.tiny import experiment

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.config_stage_two import TrainConfig
+from common.config.stage_two import TrainConfig
 from distill.batches import Batch
-from distill.head import build_head
+from distill.head.head import build_head
 from distill.step import Trainer
 from tests.distill.small_runs import CPU, equal
 

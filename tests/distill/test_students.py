@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from common.backbones import backbone_names, backbone_size, build_backbone
-from common.config_stage_two import TrainConfig
-from common.pixels import encode_jpeg
-from common.sources import open_source
-from common.views import Views
+from common.config.stage_two import TrainConfig
+from common.faces.pixels import encode_jpeg
+from common.faces.sources import open_source
+from common.faces.views import Views
 from distill.batches import FaceBatches
-from distill.head import build_head
+from distill.head.head import build_head
 from distill.step import Trainer
 from tests.distill.small_runs import CPU
 from tests.tiny import portrait, write_faces

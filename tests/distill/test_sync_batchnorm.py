@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from common.config_stage_two import TrainConfig
+from common.config.stage_two import TrainConfig
 from common.runtime import mean_over_ranks, world_size
 from distill.batches import Batch
-from distill.head import build_head
+from distill.head.head import build_head
 from distill.step import Trainer
 from distill.sync_batchnorm import synchronise
 from tests.distill.small_runs import CPU, on_ranks

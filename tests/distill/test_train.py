@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from common.config_file import load_config
-from common.config_stage_one import ModelConfig, ViewsConfig
+from common.config.file import load_config
+from common.config.stage_one import ModelConfig, ViewsConfig
 from common.errors import CacheError, ConfigError, UserError
-from common.models import open_model
-from common.sources import open_source
-from common.views import Views
-from distill import checkpoints
+from common.faces.sources import open_source
+from common.faces.views import Views
+from common.models.face_model import open_model
 from distill.batches import FaceBatches, epoch_batches
-from distill.run import open_cache
+from distill.run import checkpoints
+from distill.run.parts import open_cache
 from tests.distill.small_runs import curves, equal, run
 from tests.tiny import TinyTeacher, experiment
 

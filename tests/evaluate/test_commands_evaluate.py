@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from common.errors import DataError, ModelError, UserError
 from evaluate.__main__ import main
-from evaluate.arrow import write_arrow
 from evaluate.batch import evaluate_folder
-from evaluate.binfile import write_bin
 from evaluate.embed import Embeddings
+from evaluate.files.arrow import write_arrow
+from evaluate.files.binfile import write_bin
 from evaluate.stored import load_embeddings, save_embeddings
 from tests.evaluate.stand_ins import Linear
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(world, arguments, message):
 
 @pytest.mark.parametrize("missing", ["templates", "label"])
 def test_an_ijb_protocol_that_lacks_an_array_is_refused_by_its_path(world, missing):
-    from evaluate.metadata import read_metadata
+    from evaluate.files.metadata import read_metadata
 
     meta = read_metadata("ijb/metadata.pt")
     del meta[missing]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from common.pixels import decode_rgb
+from common.faces.pixels import decode_rgb
 from evaluate.embed import embed_faces, embed_with_norms
 from tests.evaluate.stand_ins import Linear
 

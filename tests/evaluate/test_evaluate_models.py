@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from common.config import MeasureConfig
+from common.config.experiment import MeasureConfig
 from common.errors import ConfigError, DataError
 from common.figures import in_picture, new_figure
 from common.text import printable
-from evaluate.binfile import write_bin
+from evaluate.files.binfile import write_bin
+from evaluate.report.tables import results_table
 from evaluate.run import evaluate_models
-from evaluate.tables import results_table
 from tests.evaluate.stand_ins import Linear
 
 ONE_IN_TEN = MeasureConfig(far=(0.1,))

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import DataError, UserError
 from evaluate.gallery import GalleryIndex
-from evaluate.search import search
+from evaluate.protocols.nearest import search
 
 
 def unit(rows, dim=16, seed=0):

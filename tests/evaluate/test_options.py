@@ -8,13 +8,14 @@ import pytest
 import zarr
 from click.testing import CliRunner
 
-from common.config import MeasureConfig
+from common.config.experiment import MeasureConfig
 from common.errors import UserError
-from evaluate import experiment, sources
+from evaluate import experiment
+from evaluate import models as sources
 from evaluate.__main__ import main
 from evaluate.batch import evaluate_folder
 from evaluate.embed import Embeddings
-from evaluate.sources import named_sets
+from evaluate.models import named_sets
 from evaluate.stored import EmbeddingStore
 from tests.evaluate.stand_ins import Linear
 from tests.evaluate.test_commands_evaluate import invoke, world  # noqa: F401 (a fixture)

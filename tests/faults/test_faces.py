@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.pixels import encode_jpeg
-from common.recordio import Record, Records, RecordWriter
+from common.faces.pixels import encode_jpeg
+from common.faces.recordio import Record, Records, RecordWriter
 from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, a_loop, a_pipe, holds
 from tests.faults.table import Row, assert_refused, quick, rows, table
 from tests.tiny import portrait

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from common.config_file import toml_of
-from common.pixels import encode_jpeg
-from evaluate.binfile import write_bin
+from common.config.file import toml_of
+from common.faces.pixels import encode_jpeg
+from evaluate.files.binfile import write_bin
 from tests.tiny import DIM, experiment, portrait, write_faces
 
 SECONDS = 30  # for one command; what takes longer hangs

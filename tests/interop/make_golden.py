@@ -17,8 +17,8 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from common.pixels import encode_jpeg  # noqa: E402 (after the path is set)
-from common.recordio import MAGIC  # noqa: E402
+from common.faces.pixels import encode_jpeg
+from common.faces.recordio import MAGIC
 
 PICTURES_OF = (5, 1, 4, 0, 2)  # the fourth identity has none
 HEADER_BYTES = 24 + 2 * 4

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.pixels import decode_rgb, encode_jpeg
-from common.recordio import MAGIC, Record, Records, RecordWriter
+from common.faces.pixels import decode_rgb, encode_jpeg
+from common.faces.recordio import MAGIC, Record, Records, RecordWriter
 
 MXNET = Path(__file__).parents[2] / ".venv-mxnet" / "bin" / "python"
 EXIF = "ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000{}000000 00000000"  # orientation 1 to 8

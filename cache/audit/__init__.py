@@ -1,0 +1,5 @@
+"""What the teacher thinks of the labels: probable noise and duplicate people, as lists, plots and sheets."""
+
+from cache.audit.report import audit_cache
+
+__all__ = ["audit_cache"]

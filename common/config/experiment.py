@@ -1,0 +1,105 @@
+"""What an experiment file may say: one typed section a table (common/config/file.py reads the file).
+
+Paths in [faces], [teacher] and [evaluate] are relative to the data root; caches/ and runs/ to the working
+directory. Unknown keys, wrong types and options without effect in their combination are refused.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from common.config.section import MOST_WORKERS, Positive, Precision, Section, Text
+from common.config.stage_one import CacheConfig, FacesConfig, ModelConfig, ViewsConfig
+from common.config.stage_two import HeadConfig, StudentConfig, TrainConfig
+
+
+class MeasureConfig(Section):
+    """How evaluation embeds faces, and which rates it reads off their scores; every `evaluate` command has these.
+
+    precision, compile: of the forward pass of students and of weights named on a command line; a teacher keeps its
+    section's. far, ranks: other operating points than the protocol's own, all protocols alike.
+    """
+
+    batch_size: Positive = 64
+    flip: bool = True
+    workers: Annotated[int, Field(gt=0, le=MOST_WORKERS)] = 2
+    precision: Precision = "float32"
+    compile: bool = False
+    far: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    ranks: tuple[Positive, ...] = ()
+
+
+class EvaluateConfig(MeasureConfig):
+    """Verification sets by name, and how they are measured."""
+
+    sets: dict[Text, Text] = Field({})
+    teacher: bool = True
+    origin: Text | None = Field(None, description="where to get the sets, said when one is missing")
+
+
+class Config(Section):
+    """A whole experiment file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+    faces: FacesConfig
+    teacher: ModelConfig | None = None
+    views: ViewsConfig = ViewsConfig()
+    cache: CacheConfig = CacheConfig()
+    student: StudentConfig = StudentConfig()
+    head: HeadConfig = HeadConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _teacher_in_one_line(cls, value: Any) -> Any:
+        return {"weights": value} if isinstance(value, str) else value
+
+    @field_validator("head", mode="before")
+    @classmethod
+    def _head_in_one_line(cls, value: Any) -> Any:
+        return {"recipe": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _teacher_where_needed(self) -> Self:
+        if self.head.reads_teacher and self.teacher is None:
+            raise ValueError("head reads a teacher, but there is none: add teacher, or set head.centers = 'learned'")
+        return self
+
+    @model_validator(mode="after")
+    def _several_caches_where_read(self) -> Self:
+        if self.cache.also and not self.head.reads_teacher:
+            raise ValueError("cache.also has no effect with a head that reads no teacher: remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _every_option_counts(self) -> Self:
+        train, sets = self.train, self.evaluate.sets
+        samples = self.faces.samples if self.faces.subset is None else None
+        if samples is not None and samples < train.batch_size:
+            raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
+        if not self.head.reads_teacher and train.verify != "sample":
+            raise ValueError("train.verify has no effect where the head reads no teacher: remove it")
+        if train.evaluate_every and not sets:
+            raise ValueError("train.evaluate_every needs evaluate.sets, and there are none")
+        if train.best_by is not None and train.best_by.partition(".")[0] not in sets:
+            raise ValueError(f"train.best_by = {train.best_by!r} names no set: write SET.METRIC, SET one of {[*sets]}")
+        return self
+
+    @model_validator(mode="after")
+    def _split_gradients_agree(self) -> Self:
+        """A loss scaler skips a step where it overflows: with split centres some ranks would, and others not."""
+        if self.train.precision == "float16" and self.head.split_classes and self.head.centers == "learned":
+            raise ValueError("train.precision = 'float16' does not go with split learned centres: take 'bfloat16'")
+        return self
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder of the teacher cache."""
+        return Path(self.cache.path or f"caches/{self.name}")
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the training run."""
+        return Path("runs") / self.name

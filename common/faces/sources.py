@@ -1,0 +1,318 @@
+"""Training faces: samples 0..N-1, each with an encoded picture and the number of its identity.
+
+    open_source("faces_emore")      a folder with train.rec, train.idx, property (MXNet RecordIO)
+    open_source("CASIA-WebFace")    a folder of one folder per identity
+
+Samples come in key order (RecordIO) or in the order of identity and file name (folders), the same on every machine.
+Sources may be pickled, forked and used by threads; a pickle holds labels and file names, no open file.
+"""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from common.documents import read_document, read_regular
+from common.errors import DataError
+from common.faces.pixels import decode_rgb
+from common.faces.recordio import Records
+from common.text import printable
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+NAMES = "identities.json"  # beside a RecordIO file: a JSON list of the identities' names, in order
+LARGEST_PICTURE = 1 << 29  # bytes: as much as a RecordIO record holds
+PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
+
+
+class FaceSource(ABC):
+    """N faces of C identities.
+
+    `labels` is int32 (N,), 0..C-1 with no gap; it keeps the order of the identities, not their original numbers.
+    """
+
+    kind: str
+
+    def __init__(self, path: Path, identities: np.ndarray) -> None:
+        self.path = path
+        distinct = np.unique(identities)
+        self.labels: np.ndarray = np.searchsorted(distinct, identities).astype(np.int32)
+        self.labels.flags.writeable = False
+        self.num_classes = len(distinct)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def label(self, sample: int) -> int:
+        """Identity of a sample, 0..C-1."""
+        return int(self.labels[sample])
+
+    def number(self, sample: int) -> int:
+        """What views are drawn by: the sample's number, in a subset (common/faces/subset.py) that in the whole."""
+        return sample
+
+    @abstractmethod
+    def jpeg(self, sample: int) -> bytes:
+        """The encoded picture. Raises DataError naming the record where it cannot be had."""
+
+    @abstractmethod
+    def name(self, sample: int) -> str:
+        """What a person calls this sample: path and key, or the path of its file."""
+
+    @cached_property
+    def people(self) -> list[str]:
+        """What a person calls each identity: the C names of `identities.json` beside the faces, or "identity 17".
+
+        Raises DataError where that file is there and is not a list of C names.
+        """
+        file = self.path / NAMES
+        if not file.exists():
+            return [f"identity {label}" for label in range(self.num_classes)]
+        names = read_document(file, list[str], DataError, "mend or remove it")
+        if len(names) != self.num_classes:
+            raise DataError(
+                f"{file}: {len(names)} names, expected a list of {self.num_classes} names: mend or remove it"
+            )
+        return names
+
+    def rgb(self, sample: int) -> np.ndarray:
+        """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
+        return decode_rgb(self.jpeg(sample), self.name(sample))
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the number of samples, all labels, and the pictures of up to 1,024 samples.
+
+        It depends on the faces and their order only: not on where they are, nor on how they are packed. A change in
+        a picture that is not among the 1,024 (first, last, evenly between) goes unnoticed.
+        """
+        digest = hashlib.sha256(np.array([len(self), self.num_classes], "<i8").tobytes())
+        digest.update(self.labels.astype("<i4").tobytes())
+        for sample in _spread(len(self)):
+            jpeg = self._jpeg_or_nothing(sample)
+            digest.update(len(jpeg).to_bytes(8, "little") + jpeg)
+        return digest.hexdigest()
+
+    def numbering(self) -> str | None:
+        """None where samples have the numbers 0..N-1 for their views; else SHA-256, in hex, of their numbers, int64."""
+        return None
+
+    def _jpeg_or_nothing(self, sample: int) -> bytes:
+        """Nothing for a record without a picture; a file that cannot be read is an error still."""
+        try:
+            return self.jpeg(sample)
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            return b""
+
+
+def open_source(path: str | os.PathLike[str], max_per_identity: int | None = None) -> FaceSource:
+    """Open a RecordIO folder (or its `.rec`) or a folder of identity folders.
+
+    `max_per_identity` keeps only the first so many samples of each identity. Raises DataError, saying what was
+    expected, where there are no faces.
+    """
+    path = Path(path)
+    if max_per_identity is not None and max_per_identity < 1:
+        raise DataError(f"max_per_identity is {max_per_identity}; give at least 1, or leave it out for all")
+    if path.suffix == ".rec":
+        return RecordSource(path, max_per_identity)
+    found = sorted(path / name for name in _entries(path) if name.endswith(".rec"))
+    rec_path = path / "train.rec"
+    if rec_path in found or len(found) == 1:
+        return RecordSource(rec_path if rec_path in found else found[0], max_per_identity)
+    if found:
+        raise DataError(f"{path}: {len(found)} .rec files and none is train.rec; give the path of one of them")
+    return FolderSource(path, max_per_identity)
+
+
+class RecordSource(FaceSource):
+    """Faces in MXNet RecordIO.
+
+    faces_emore layout: key 0 has no picture and the labels [N+1, N+1+K]; pictures are the keys 1..N; the keys
+    N+1..N+K, one an identity, have the labels [first key, last key + 1]. These ranges give all identities without
+    touching the pictures. Where they are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
+    pictures, every header is read. Without a header record every key is a picture. A header that announces more or
+    fewer pictures than there are is refused.
+    """
+
+    kind = "recordio"
+
+    def __init__(self, rec_path: Path, max_per_identity: int | None = None) -> None:
+        records = Records(rec_path)
+        keys: range | np.ndarray  # a range where it can be: 5.8 million keys are 44 MiB in every process
+        header = _header(records)
+        if header is not None:
+            keys = _announced_keys(records, header)
+            identities = _identities_of_ranges(records, header, _labels_beyond(records, keys))
+            if identities is None or not _probes_agree(records, keys, identities):
+                identities = _identities_of_headers(records, keys)
+        else:
+            keys = np.sort(records.keys.array())
+            keys = range(keys[0], keys[-1] + 1) if len(keys) and keys[-1] - keys[0] == len(keys) - 1 else keys
+            identities = _identities_of_headers(records, keys)
+        if len(keys) == 0:
+            raise DataError(f"{rec_path}: no pictures in it; expected image records with a label each")
+        if max_per_identity is not None:
+            kept = _first_per_identity(identities, max_per_identity)
+            keys, identities = np.asarray(keys)[kept], identities[kept]
+        super().__init__(rec_path.parent, identities)
+        self._records = records
+        self._keys = keys
+
+    def jpeg(self, sample: int) -> bytes:
+        payload = self._records[int(self._keys[sample])].payload
+        if not payload:
+            raise DataError(f"{self.name(sample)} has no picture in it")
+        return payload
+
+    def name(self, sample: int) -> str:
+        return f"{self._records.path}: record {self._keys[sample]}"
+
+
+class FolderSource(FaceSource):
+    """Faces as image files, one folder an identity (the layout of CASIA-WebFace and LFW).
+
+    Identity folders and files are taken in the order of their names' code points. Hidden entries, files that are not
+    .jpg, .jpeg or .png, folders without pictures and deeper folders are left out. Symbolic links are followed.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: Path, max_per_identity: int | None = None) -> None:
+        names: list[str] = []
+        identities: list[int] = []
+        for number, identity in enumerate(_folders(path)):
+            files = _pictures(path / identity)[:max_per_identity]
+            names += [f"{identity}/{file}" for file in files]
+            identities += [number] * len(files)
+        if not names:
+            raise DataError(
+                f"{path}: no faces; expected train.rec with train.idx, or one folder an identity with "
+                f"{', '.join(SUFFIXES)} files in it"
+            )
+        super().__init__(path, np.array(identities))
+        self._names = names
+
+    @cached_property
+    def people(self) -> list[str]:
+        """The names of the identity folders that have pictures."""
+        return [printable(name) for name in dict.fromkeys(name.split("/")[0] for name in self._names)]
+
+    def jpeg(self, sample: int) -> bytes:
+        return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
+
+    def name(self, sample: int) -> str:
+        return printable(self.path / self._names[sample])
+
+
+def _spread(count: int) -> list[int]:
+    """Up to PROBES of 0..count-1: first, last, and evenly between."""
+    probes = min(count, PROBES)
+    return [i * (count - 1) // max(1, probes - 1) for i in range(probes)]
+
+
+def _first_per_identity(identities: np.ndarray, limit: int) -> np.ndarray:
+    """Places, ascending, of the first `limit` samples of each identity."""
+    order = np.argsort(identities, kind="stable")
+    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(starts, counts)
+    return np.sort(order[rank < limit])
+
+
+def _header(records: Records) -> np.ndarray | None:
+    """The labels of the header record, [N+1] or [N+1, N+1+K], or None in a file without one."""
+    if 0 not in records:
+        return None
+    record = records[0]
+    return np.atleast_1d(record.label) if record.flag > 0 and not record.payload else None
+
+
+def _announced_keys(records: Records, header: np.ndarray) -> range:
+    """The pictures' keys 1..N. Raises DataError where the file has not all of them."""
+    end = float(header[0])
+    missing = records.keys.first_missing(1, int(end)) if end.is_integer() else 1
+    if missing is not None:
+        raise DataError(
+            f"{records.path}: its header (key 0) announces pictures 1..{end - 1:.0f}, but key {missing} is absent; "
+            f"copy it and {records.idx_path.name} again"
+        )
+    return range(1, int(end))
+
+
+def _labels_beyond(records: Records, pictures: range) -> dict[int, np.ndarray]:
+    """Labels of the records behind the announced pictures. Raises DataError where one of them is a picture, too."""
+    found: dict[int, np.ndarray] = {}
+    for key in records.keys.beyond(pictures.stop):
+        record = records[key]
+        if record.payload:
+            raise DataError(
+                f"{records.path}: its header (key 0) announces pictures 1..{pictures.stop - 1}, but key {key} has a "
+                f"picture, too; copy it and {records.idx_path.name} again"
+            )
+        found[key] = np.atleast_1d(record.label)
+    return found
+
+
+def _identity(records: Records, key: int) -> float:
+    return float(np.atleast_1d(records[key].label)[0])
+
+
+def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.ndarray:
+    """Identity of each key, float32, read from its own record. Raises DataError for what is no whole number >= 0."""
+    identities = np.array([_identity(records, int(key)) for key in keys], np.float32)
+    wrong = np.flatnonzero(~(np.isfinite(identities) & (identities >= 0) & (identities == np.floor(identities))))
+    if len(wrong):
+        raise DataError(
+            f"{records.path}: record {keys[wrong[0]]} has the label {identities[wrong[0]]}; "
+            "an identity is a whole number from 0 on"
+        )
+    return identities
+
+
+def _identities_of_ranges(records: Records, header: np.ndarray, beyond: dict[int, np.ndarray]) -> np.ndarray | None:
+    """Identity of pictures 1..N from the identity records, or None where they do not give exactly one to each."""
+    if len(header) < 2 or not (0 < header[0] < header[1] < np.inf):
+        return None
+    first, last = int(header[0]), int(header[1])
+    if records.keys.first_missing(first, last) is not None:
+        return None
+    labels = [beyond[key][:2] for key in range(first, last)]
+    if any(len(span) != 2 for span in labels):
+        return None
+    spans = np.array(labels, np.float64)
+    order = np.lexsort((spans[:, 1], spans[:, 0]))  # by start; an empty range before the one that starts there too
+    start, stop = spans[order].T
+    if start[0] != 1 or stop[-1] != first or not (start <= stop).all() or not (start[1:] == stop[:-1]).all():
+        return None
+    return np.repeat(order, (stop - start).astype(np.int64)).astype(np.float32)
+
+
+def _probes_agree(records: Records, keys: range, identities: np.ndarray) -> bool:
+    return all(_identity(records, keys[i]) == identities[i] for i in _spread(len(keys)))
+
+
+def _entries(folder: Path) -> dict[str, bool]:
+    """Name -> whether it is a folder, of what is not hidden, in the order of names. Raises DataError for no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.is_dir() for entry in entries if not entry.name.startswith(".")}
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"{folder}: no such folder; expected train.rec with train.idx in it, or identity folders"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: cannot be listed ({error.strerror}); mend or remove it"
+        ) from error
+    return dict(sorted(found.items()))
+
+
+def _folders(path: Path) -> list[str]:
+    return [name for name, is_folder in _entries(path).items() if is_folder]
+
+
+def _pictures(folder: Path) -> list[str]:
+    return [name for name, is_folder in _entries(folder).items() if name.lower().endswith(SUFFIXES) and not is_folder]

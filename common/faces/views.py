@@ -1,0 +1,113 @@
+"""Seeded views: what the teacher saw is what the student sees.
+
+    views = Views("flip", seed=0, count=2)
+    views.render(rgb, sample=17, view=1)                 # the same bytes in any process, order, or year
+    view_numbers(samples, epoch=3, views_seed=0, train_seed=1, count=2)  # which view each sample shows in an epoch
+
+A view is a pure function of (policy, options, seed, sample, view) on decoded RGB pixels, before any network's own size,
+channel order or scale. Which view a training shows depends on the training's seed as well: runs of several seeds share
+a cache, not the luck of their mirrors and crops.
+"""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import cv2
+import numpy as np
+from pydantic import ValidationError
+
+from common.config import OPERATIONS, ViewsConfig
+from common.errors import ConfigError
+from common.faces.augment import augment
+from common.faces.philox import four_words, words
+
+# Streams of the random words: fixed for ever, since caches are bound to them.
+STREAM_VIEW_CHOICE = 1
+STREAM_EPOCH_ORDER = 2
+STREAM_CHOICE_SEED = 6
+
+
+class Views:
+    """The V views of every sample under a policy.
+
+    `none`: one view, the face as stored. `flip`: exactly two, 0 as stored and 1 mirrored; they cover all of the
+    reference recipe's augmentation, so nothing is lost by caching them. `adaface`: V draws of common/faces/augment.py.
+    `flip+adaface`: the same, of the mirrored face in odd views, so that both directions are covered evenly.
+    """
+
+    def __init__(self, policy: str, seed: int = 0, count: int | None = None, **options: Any) -> None:
+        """options: those of [views] that say how `adaface` changes a face; the recipe's where not given.
+
+        Raises ConfigError for an unknown policy or option, or one without effect.
+        """
+        try:
+            self._config = ViewsConfig.model_validate({"policy": policy, "seed": seed, "count": count, **options})
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(('views', *map(str, problem['loc'])))}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors()
+            ]
+            raise ConfigError("; ".join(problems)) from None
+        self.policy, self.seed, self.count = policy, seed, self._config.number
+        self._mirrors = policy in ("flip", "flip+adaface")
+        self._augments = policy in ("adaface", "flip+adaface")
+
+    @classmethod
+    def of(cls, config: ViewsConfig) -> Self:
+        """The views of an experiment file."""
+        return cls(**config.model_dump(exclude={"order"}))
+
+    @classmethod
+    def from_manifest(cls, described: Mapping[str, Any]) -> Self:
+        """The views that `describe` described. Raises ConfigError for what this version cannot make."""
+        return cls(**described)
+
+    def render(self, rgb: np.ndarray, sample: int, view: int) -> np.ndarray:
+        """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed, and may itself be the view."""
+        if not 0 <= view < self.count:
+            raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
+        rgb = cv2.flip(rgb, 1) if self._mirrors and view % 2 else np.ascontiguousarray(rgb)
+        return augment(rgb, self._config, sample, view) if self._augments else rgb
+
+    def describe(self) -> dict[str, Any]:
+        """What binds a cache to these views, for its manifest: the arguments that make them again."""
+        changes = {name for probability, ranges in OPERATIONS.items() for name in (probability, *ranges)}
+        options = self._config.model_dump(mode="json", include=changes) if self._augments else {}
+        return {"policy": self.policy, "seed": self.seed, "count": self.count, **options}
+
+
+def pixel_digest(rgb: np.ndarray) -> int:
+    """CRC-32 of the rendered uint8 RGB bytes, as kept in a cache's `pixels`."""
+    return zlib.crc32(np.ascontiguousarray(rgb).data)
+
+
+def view_numbers(
+    samples: np.ndarray,
+    epoch: int,
+    views_seed: int,
+    train_seed: int,
+    count: int,
+    order: Literal["random", "cycle"] = "random",
+) -> np.ndarray:
+    """The view each sample shows in an epoch: int64 (B,) in 0..count-1, a pure function of its arguments.
+
+    `random` draws anew each epoch, as the online recipe does; `cycle` shows every view once in `count` epochs,
+    starting at a random one so that an epoch still mixes views. Either seed alone gives other draws.
+    """
+    low, high, *_ = four_words(views_seed, STREAM_CHOICE_SEED, train_seed, 0)
+    at = 0 if order == "cycle" else epoch
+    word = words(low | high << 32, STREAM_VIEW_CHOICE, np.asarray(samples), at)[..., 0].astype(np.uint64)
+    # Fixed-point multiplication instead of a remainder: no bias worth naming, and no float rounding.
+    start = (word * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+    return (start + epoch) % count if order == "cycle" else start
+
+
+def epoch_order(total: int, epoch: int, seed: int) -> np.ndarray:
+    """The order in which an epoch visits samples 0..total-1: int64 (total,), a pure function of its arguments.
+
+    Sorts 64-bit random keys (ties, about total**2 / 2**65, keep sample order), so it does not depend on the
+    number of ranks or workers.
+    """
+    word = words(seed, STREAM_EPOCH_ORDER, np.arange(total), epoch).astype(np.uint64)
+    return np.argsort(word[:, 0] << np.uint64(32) | word[:, 1], kind="stable")

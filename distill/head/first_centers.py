@@ -1,0 +1,52 @@
+"""Class centres that a teacher's knowledge gives before the first step: the cache's, or those of its training header.
+
+A header is what a face-recognition training leaves beside the network: AdaDistill and InsightFace save `kernel` (D,C)
+or `weight` (C,D) in a `.pt`, `.pth` or `.safetensors` file.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cache.several import Teachers
+from common.config import Config
+from common.errors import DataError
+from common.models import read_tensors
+
+
+def first_centers(config: Config, root: Path, cache: Teachers | None, classes: int) -> Tensor | None:
+    """float32 (C,D) centres to begin with, None where they begin random.
+
+    Raises DataError for a header file that is missing, damaged, or not for these classes and this width.
+    """
+    if config.head.header is not None:
+        return read_header(root / config.head.header, classes, config.student.embedding_size)
+    if config.head.centers == "frozen" or config.head.start == "cache":
+        assert cache is not None
+        return torch.from_numpy(cache.centers)
+    return None
+
+
+def read_header(path: Path, classes: int, dim: int) -> Tensor:
+    """The one matrix of a header file as float32 (C,D): stored so, or as (D,C), which a name ending in kernel decides
+    where both fit."""
+    tensors = read_tensors(path).tensors
+    matrices = {key: tensor for key, tensor in tensors.items() if tensor.ndim == 2 and min(tensor.shape) > 1}
+    if len(matrices) != 1:
+        found = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in matrices.items()) or "none"
+        raise DataError(f"{path}: head.header is a file with one matrix of class centres; matrices in it: {found}")
+    ((name, matrix),) = matrices.items()
+    shape = tuple(matrix.shape)
+    if shape == (dim, classes) and (dim != classes or name.endswith("kernel")):
+        matrix = matrix.T
+    elif shape != (classes, dim):
+        raise DataError(
+            f"{path}: {name} is {shape[0]} x {shape[1]}, but the faces have {classes} identities and the student "
+            f"is {dim} wide: take the header of a teacher trained on these faces, with student.embedding_size its width"
+        )
+    centers = matrix.to(torch.float32).contiguous()
+    broken = ~torch.isfinite(centers).all(1) | (centers.abs().amax(1) == 0)
+    if broken.any():
+        raise DataError(f"{path}: {name} has no direction for class {int(broken.nonzero()[0])}: zeros, or not finite")
+    return centers

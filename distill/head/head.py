@@ -1,0 +1,225 @@
+"""The distillation head: softmax over class centres, with every known recipe a point of margin x centres x geometry.
+
+    head = build_head(config.head, num_classes, dim)
+    out = head(f_s, f_t, labels, epoch)         # out.loss.backward(); out.stats
+    head.centers.weight                         # (C,D); with split classes this rank's part
+
+The maths and its sources are in docs/method.md. With several ranks every rank passes its own rows, and centres, norm
+statistics and alpha are those of the global batch: equal on all ranks, and equal to one process that saw all rows.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple, assert_never
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from common.config import HeadConfig
+from common.runtime import gather_rows, mean_over_ranks
+from distill.head import margins
+from distill.head.centers import KeptCenters, LearnedCenters
+from distill.head.columns import Columns
+from distill.head.logits import Arithmetic
+from distill.head.sampling import sample_classes, sample_size
+from distill.head.softmax import MarginCrossEntropy
+from distill.head.split import Split
+from distill.head.split_state import keep_whole_momentum
+
+SMALLEST = 1e-6
+
+
+class HeadOutput(NamedTuple):
+    """loss: () mean over this rank's rows, differentiable in f_s. stats: detached means, and (B,) `target_logit`."""
+
+    loss: Tensor
+    stats: dict[str, Tensor]
+
+
+def build_head(config: HeadConfig | Mapping[str, Any], num_classes: int, dim: int, seed: int = 0) -> "Head":
+    """The head of a [head] section (or its keys as a mapping), with fresh centres from torch's generator.
+
+    seed: of the classes sampled with sample_rate < 1. Raises ConfigError for a rate that leaves no class out.
+    """
+    return Head(HeadConfig.model_validate(config), num_classes, dim, seed)
+
+
+class Head(nn.Module):
+    """Margin softmax over class centres. Every forward pass in training mode moves distilled centres."""
+
+    def __init__(self, config: HeadConfig, num_classes: int, dim: int, seed: int = 0) -> None:
+        super().__init__()
+        self.config, self.seed = config, seed
+        self.split = Split.over_ranks(num_classes) if config.split_classes else Split(num_classes)
+        self.sample = sample_size(config.sample_rate, num_classes)
+        self.arithmetic = Arithmetic(
+            s=config.s,
+            # AdaFace's recipe keeps cosines off +-1; elsewhere only rounding could pass 1.
+            limit=1 - margins.ADAFACE_EPS if config.margin == "adaface" else None,
+            keep=config.logits_mib << 20,
+            precision=config.precision,
+        )
+        self.centers: LearnedCenters | KeptCenters
+        if config.centers == "learned":
+            self.centers = LearnedCenters(self.split, dim)
+        else:
+            self.centers = KeptCenters(self.split, dim, config.precision)
+        if config.margin == "adaface":
+            self.norms = margins.NormStatistics(config.norm_mean, config.norm_std, config.t_alpha)
+
+    def forward(
+        self,
+        f_s: Tensor,
+        f_t: Tensor | None,
+        labels: Tensor,
+        epoch: float,
+        confidence: Tensor | None = None,
+        step: int = 0,
+    ) -> HeadOutput:
+        """Loss of this rank's rows.
+
+        f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
+        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up. confidence:
+        (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
+        ValueError for inputs that are not the recipe's, and for other labels where they are on the CPU.
+
+        With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
+        them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
+        matrix products with precision = "bfloat16".
+        """
+        with torch.autocast(f_s.device.type, enabled=False):
+            f_s = f_s if f_s.dtype == torch.float64 else f_s.float()
+            return self._forward(f_s, f_t, labels, epoch, confidence, step)
+
+    def average_gradients(self) -> None:
+        """Mean over ranks of the gradient of learned centres; split ones have theirs from all rows already."""
+        for parameter in self.parameters() if self.split.parts == 1 else ():
+            if parameter.grad is not None:
+                mean_over_ranks(parameter.grad)
+
+    def keep_whole_state(self, optimiser: Optimizer) -> None:
+        """Make the optimiser's saved state that of all classes, as the head's own is."""
+        if isinstance(self.centers, LearnedCenters):
+            keep_whole_momentum(optimiser, self.centers.weight, self.split)
+
+    def _forward(
+        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int
+    ) -> HeadOutput:
+        stats: dict[str, Tensor] = {}
+        unit_s = F.normalize(f_s)
+        batch, norm = self.split.gather(unit_s.detach()), self.split.gather(f_s.detach().norm(dim=1))
+        self._refuse_misfit(len(batch), f_t, labels, confidence)
+        cos_st = lam = None
+        if f_t is not None:
+            unit_t = F.normalize(f_t.to(f_s.dtype))
+            cos_st = (batch * unit_t).sum(1).clamp(-1, 1)
+            lam = self._lam(labels, unit_t)
+            stats |= {"cos_st": cos_st.mean(), "lam": lam.mean()}
+            if self.config.centers == "distilled" and self.training:
+                stats["alpha"] = self._distil(labels, cos_st, lam, unit_t)
+        scaler = self._scaler(norm, cos_st, self._trust(lam, confidence), epoch, stats)
+        columns = Columns(self.centers, labels, self._sample(labels, step))
+        loss, target_logit = MarginCrossEntropy.apply(
+            unit_s, self.centers.weight, batch, columns, self._margin(scaler), self.arithmetic
+        )
+        stats |= {"norm": norm.mean(), "target_logit": target_logit}
+        return HeadOutput(loss, stats)
+
+    def _all_rows(self, x: Tensor) -> Tensor:
+        """The global batch's rows; where classes are split, that is what every rank has already."""
+        return gather_rows(x) if self.split.parts == 1 else x
+
+    def _lam(self, labels: Tensor, unit_t: Tensor) -> Tensor:
+        """cos(w_y, f_t) before the centre moves, in [SMALLEST, 1]; (B,) or (W*B,)."""
+        places, held = self.split.locate(labels)
+        lam = F.cosine_similarity(self.centers.weight.detach()[places], unit_t)
+        return self.split.sum(lam if held is None else torch.where(held, lam, 0)).clamp(SMALLEST, 1)
+
+    @torch.no_grad()
+    def _distil(self, labels: Tensor, cos_st: Tensor, lam: Tensor, unit_t: Tensor) -> Tensor:
+        """Move the centres of the global batch; returns the mean alpha."""
+        assert isinstance(self.centers, KeptCenters)
+        match self.config.alpha:
+            case "weighted":
+                alpha = (cos_st * lam).clamp(SMALLEST, 1)
+            case "adaptive":
+                alpha = cos_st.clamp(SMALLEST, 1)
+            case "fixed":
+                alpha = torch.full_like(cos_st, self.config.momentum)
+            case unknown:
+                assert_never(unknown)
+        self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
+        return alpha.mean()
+
+    def _sample(self, labels: Tensor, step: int) -> Tensor | None:
+        """The classes that take part in this step, None for all."""
+        if self.sample is None or not self.training:
+            return None
+        return sample_classes(self._all_rows(labels), self.split.classes, self.sample, self.seed, step)
+
+    def _scaler(
+        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float, stats: dict[str, Tensor]
+    ) -> Tensor | None:
+        """AdaFace's margin scaler (B,) in [-1,1], with the geometry term where the recipe has one."""
+        config = self.config
+        if config.margin != "adaface":
+            return None
+        norm = margins.clamp_norms(norm)
+        if self.training:
+            self.norms.update(self._all_rows(norm))
+        scaler = config.h * self.norms.standardise(norm)
+        if trust is not None:
+            assert cos_st is not None
+            penalty = margins.geometry_penalty(trust, cos_st, config.geometry_k)
+            scaler = scaler + margins.geometry_weight(config.geometry_w, epoch, config.geometry_warmup) * penalty
+            stats["geometry"] = penalty.mean()
+        scaler = scaler.clamp(-1, 1)
+        stats["margin_scaler"] = scaler.mean()
+        return scaler
+
+    def _trust(self, lam: Tensor | None, confidence: Tensor | None) -> Tensor | None:
+        """How well the teacher knows a row's class, for the geometry term: (B,) in [SMALLEST, 1]."""
+        match self.config.geometry:
+            case "off":
+                return None
+            case "live":
+                return lam
+            case "cached":
+                assert confidence is not None
+                return confidence.clamp(SMALLEST, 1)
+            case unknown:
+                assert_never(unknown)
+
+    def _refuse_misfit(self, rows: int, f_t: Tensor | None, labels: Tensor, confidence: Tensor | None) -> None:
+        """Raises ValueError for inputs that are not those of this recipe."""
+        config = self.config
+        if len(labels) != rows:
+            raise ValueError(f"{len(labels)} labels for {rows} rows, with split classes those of all ranks")
+        # On another device this would wait for it: FaceBatches has looked at them.
+        if labels.device.type == "cpu" and ((labels < 0) | (labels >= self.split.classes)).any():
+            found = f"{int(labels.min())}..{int(labels.max())}"
+            raise ValueError(f"labels {found} for a head of {self.split.classes} classes, 0..{self.split.classes - 1}")
+        if f_t is None and (config.geometry != "off" or (self.training and config.centers == "distilled")):
+            raise ValueError(f"centers = {config.centers!r} with geometry = {config.geometry!r} needs f_t")
+        if (confidence is not None) != (config.geometry == "cached"):
+            word = "needs" if confidence is None else "reads no"
+            raise ValueError(f"geometry = {config.geometry!r} {word} confidence: 'cached' alone reads one")
+        if confidence is not None and confidence.shape != labels.shape:
+            raise ValueError(f"confidence of shape {tuple(confidence.shape)} for {len(labels)} rows")
+
+    def _margin(self, scaler: Tensor | None) -> margins.Margin:
+        m = self.config.m
+        match self.config.margin:
+            case "cosface":
+                return partial(margins.cosface, m=m)
+            case "arcface":
+                return partial(margins.arcface, m=m)
+            case "adaface":
+                assert scaler is not None
+                return partial(margins.adaface, m=m, scaler=scaler)
+            case "none":
+                return margins.no_margin
+            case unknown:
+                assert_never(unknown)

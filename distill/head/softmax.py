@@ -1,0 +1,81 @@
+"""Softmax cross-entropy over class centres with a margin on the target; the gradient is made in the forward pass.
+
+Two passes over blocks of columns: the sum of exponentials, then logits -> gradient of the cosines up to a number a row,
+in place, and at once through the products that need the centres. The backward pass is one multiplication.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill.head.columns import Columns
+from distill.head.logits import Arithmetic, Logits
+from distill.head.margins import Margin
+from distill.head.products import product
+
+
+class MarginCrossEntropy(torch.autograd.Function):
+    """Mean cross-entropy of s * cos with the target's cosine passed through a margin."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        unit_s: Tensor,
+        weight: Tensor,
+        batch: Tensor,
+        columns: Columns,
+        margin: Margin,
+        arithmetic: Arithmetic,
+    ) -> tuple[Tensor, Tensor]:
+        """-> loss () of this rank's rows, and their target logits (B,).
+
+        unit_s: (B,D), for its gradient. weight: the raw centres held here, for theirs, which is that of the mean loss
+        over all ranks where classes are split. batch: (B,D), or (W*B,D) with split classes, the rows of all ranks.
+        Cosines beyond the limit pass no gradient.
+        """
+        split = columns.centers.split
+        value, slope = margin(columns.target_cosine(batch))
+        target = arithmetic.s * value
+        logits = Logits(batch, columns, arithmetic)
+        top, others = logits.others()
+        # log((1 - p_y) / p_y): a difference at the size of the loss, not of the logits, and of it nothing is taken from
+        # 1. So a row that is learned to 1e-7 has as many right digits as one that is not.
+        odds = top - target + others.log()
+        per_other = odds.sigmoid() / others  # p_c = per_other * exp(logit_c - top)
+
+        of_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
+        of_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        # What all of a row has in common is multiplied to its product, not to its B x C numbers.
+        scale = per_other.mul_(arithmetic.s / len(unit_s))[:, None]
+        scaled_batch = batch * (scale / split.parts) if of_c is not None else batch
+        own = -others * slope
+        for block, x in logits.again() if of_s is not None or of_c is not None else ():
+            clamped = logits.clamped(x)
+            x.sub_(top[:, None]).exp_()
+            if clamped is not None:
+                x.masked_fill_(clamped, 0)
+            block.put_own(x, own)
+            if of_s is not None:
+                of_s += product(x, columns.unit(block), arithmetic.precision)
+            if of_c is not None:
+                columns.add_gradient(block, product(x.T, scaled_batch, arithmetic.precision), of_c)
+        if of_s is not None:
+            of_s = split.mine(split.sum(of_s.mul_(scale)))
+        # Kept here rather than saved for backward, so that backward can give them away without a copy.
+        ctx.gradients = of_s, of_c
+        target = split.mine(target)
+        ctx.mark_non_differentiable(target)
+        return -F.logsigmoid(-split.mine(odds)).mean(), target
+
+    @staticmethod
+    def backward(ctx: Any, of_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.gradients is None:
+            raise RuntimeError("a second backward pass through the head: its gradient was given away by the first")
+        (of_s, of_c), ctx.gradients = ctx.gradients, None
+        return (
+            of_s.mul_(of_loss) if of_s is not None else None,
+            of_c.mul_(of_loss) if of_c is not None else None,
+            *(None,) * 4,
+        )

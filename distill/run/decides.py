@@ -1,0 +1,52 @@
+"""Which options of an experiment decide the numbers of its training.
+
+A run goes on when the others have changed; with a change of these it would be another run. Options that only say where
+the cache comes from count as deciding wherever a cache built by them would hold other rows. Every option is here.
+"""
+
+from common.config import Config, Section
+
+DECIDING: dict[str, str] = {
+    "": "name",  # caches/NAME, where cache.path says nothing else
+    "faces": "path max_per_identity subset",
+    "teacher": "weights revision architecture embedding_size size channel_order mean std precision channels_last "
+    "compile",
+    "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "
+    "contrast saturation low_resolution_probability low_resolution_side",
+    "cache": "path also combine dtype confidence on_bad_image",
+    "student": "backbone embedding_size",
+    "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
+    "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
+    "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "
+    "power warmup_epochs precision channels_last compile deterministic seed",
+    "evaluate": "",
+}
+FREE: dict[str, str] = {
+    "": "",
+    "faces": "samples identities origin",
+    "teacher": "sha256",
+    "views": "",
+    "cache": "shard_rows chunk_rows batch_size workers check_teacher same_runtime",
+    "student": "",
+    "head": "recipe",  # the values it stands for are in the others
+    # distill/run/resume.py holds the global batch fast, which ranks may share out in another way.
+    "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify",
+    "evaluate": "batch_size flip workers precision compile far ranks sets teacher origin",
+}
+# Without a head that reads the teacher, its numbers cannot reach the student.
+_OF_TEACHER = ("teacher", "cache")
+
+
+def deciding_changes(before: Config, now: Config) -> list[str]:
+    """One line per option that differs between two configurations and decides a training's numbers."""
+    lines = []
+    for section, names in DECIDING.items():
+        if section in _OF_TEACHER and not now.head.reads_teacher:
+            continue
+        old, new = (getattr(config, section) if section else config for config in (before, now))
+        for name in names.split():
+            # A teacher there was not has no options.
+            was, is_now = (getattr(part, name) if isinstance(part, Section) else None for part in (old, new))
+            if was != is_now:
+                lines.append(f"{f'{section}.' if section else ''}{name} was {was!r}, is {is_now!r}")
+    return lines

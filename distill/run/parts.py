@@ -1,0 +1,99 @@
+"""What a run is made of, opened and checked before the first step: faces, cache, order of batches, student, head."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cache.format import describe_faces
+from cache.several import Teachers, open_caches
+from common.backbones import backbone_size, build_backbone
+from common.config import Config
+from common.errors import ConfigError
+from common.faces import FaceSource, Views, decoder_version
+from common.plan import open_faces
+from common.runtime import rank, world_size
+from distill.batches import EpochOrder, FaceBatches, kept_samples
+from distill.head import Head, build_head, first_centers
+from distill.loading import batch_loader
+from distill.run.run_dir import claimed
+from distill.step import Trainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parts of a run on this rank."""
+
+    source: FaceSource
+    order: EpochOrder
+    loader: DataLoader
+    trainer: Trainer
+
+
+@contextmanager
+def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run]:
+    """Open everything, and hold the run folder.
+
+    Raises CacheError when the cache is not one of these faces and views, ConfigError when the run folder belongs to
+    another configuration or an option does not work here, UserError when another process trains in it.
+    """
+    refuse_precision(config.train.precision, device)
+    source = open_faces(config, root)
+    views = Views.of(config.views)
+    cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
+    order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
+    if len(order) == 0:
+        raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
+    centers = first_centers(config, root, cache, source.num_classes)
+    with claimed(config.run_dir, config):
+        trainer = new_trainer(config, source, centers, device)
+        size = backbone_size(config.student.backbone)
+        confidence = config.head.geometry == "cached"
+        faces = FaceBatches(source, views, cache, confidence, size, config.train.verify, order.mine)
+        loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
+        yield Run(source, order, loader, trainer)
+
+
+def too_few_text(samples: int, batch: int) -> str:
+    """Why a run of no steps is refused."""
+    return f"train.batch_size: {samples:,} faces do not fill one global batch of {batch:,}"
+
+
+def refuse_precision(precision: str, device: torch.device) -> None:
+    """Raises ConfigError for float16 on a CPU, where the range of a BatchNorm's sums is too small."""
+    if precision == "float16" and device.type == "cpu":
+        raise ConfigError("train.precision = 'float16' needs a GPU: on a CPU take 'bfloat16' or 'float32'")
+
+
+def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> Teachers:
+    """The experiment's cache or caches, refused unless its faces, views, pixels and teacher are the experiment's."""
+    cache = open_caches(config)
+    cache.require(describe_faces(source), views.describe(), decoder_version())
+    if config.teacher is not None:
+        cache.require_teacher(config.teacher, root)
+    kept = cache.manifest["confidence"]
+    if config.head.geometry == "cached" and kept != config.cache.confidence:
+        raise ConfigError(
+            f"cache.confidence is {config.cache.confidence!r}, but {cache.path} keeps {kept!r}, which head.geometry = "
+            f"'cached' would read: set it to {kept!r}, or build another cache"
+        )
+    if cache.dim != config.student.embedding_size:
+        raise ConfigError(
+            f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings in {cache.path} "
+            f"are {cache.dim} wide: the student lives in its teacher's space, so set it to {cache.dim}"
+        )
+    return cache
+
+
+def new_trainer(config: Config, source: FaceSource, centers: Tensor | None, device: torch.device) -> Trainer:
+    """Student and head as they are before the first step, equal on all ranks. centers: (C,D), None for random ones."""
+    torch.manual_seed(config.train.seed)
+    student = build_backbone(config.student.backbone, config.student.embedding_size)
+    head: Head = build_head(config.head, source.num_classes, config.student.embedding_size, config.train.seed)
+    if centers is not None:
+        head.centers.weight.copy_(head.split.share(centers))
+    return Trainer(student, head, config.train, device, world_size())

@@ -1,0 +1,53 @@
+"""A run's folder belongs to one configuration, and to one process at a time."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from common.config import Config, load_config, toml_of
+from common.errors import ConfigError, UserError
+from common.files import replacing, sync
+from common.locks import only_writer
+from common.runtime import barrier, rank
+from distill.run.decides import deciding_changes
+
+
+@contextmanager
+def claimed(run_dir: Path, config: Config) -> Iterator[None]:
+    """Hold a run's folder: its resolved configuration is written, what a kill left half-written is cleared away.
+
+    Raises UserError when another process has it or it cannot be written, ConfigError naming the changed values when it
+    was begun with another configuration.
+    """
+    with ExitStack() as held:
+        try:
+            if rank() == 0:
+                held.enter_context(only_writer(run_dir, "a training"))
+                _make(run_dir)
+            path = run_dir / "config.toml"
+            before = load_config(path) if path.exists() else config
+            barrier()
+            if changed := deciding_changes(before, config):
+                raise ConfigError(
+                    f"{run_dir}: this run was begun with another configuration ({'; '.join(changed)}): "
+                    "give the experiment another name, or remove the folder"
+                )
+            if rank() == 0 and (before != config or not path.exists()):
+                with replacing(path) as temporary:
+                    temporary.write_text(toml_of(config), encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{run_dir}: cannot be written ({error.strerror or error}): see to the folder and its disk, or work "
+                "from another folder"
+            ) from error
+        yield
+
+
+def _make(run_dir: Path) -> None:
+    """The folder and that of its checkpoints, entered in their parents on the disk."""
+    checkpoints = run_dir / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    for folder in (run_dir, run_dir.parent, run_dir.parent.absolute().parent):
+        sync(folder)
+    for unfinished in run_dir.rglob(".*.tmp"):
+        unfinished.unlink()

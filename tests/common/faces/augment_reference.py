@@ -1,0 +1,43 @@
+"""Reference digests of rendered views: `python -m tests.common.augment_reference` prints what this machine makes.
+
+The stored numbers are fixed for ever, since caches are bound to the pixels behind them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from common.faces.views import Views, pixel_digest
+
+STORED = Path(__file__).parents[2] / "golden" / "views.json"
+ALWAYS = {"crop_probability": 1.0, "photometric_probability": 1.0, "low_resolution_probability": 1.0}
+CASES = {
+    "none": Views("none"),
+    "flip": Views("flip"),
+    "adaface": Views("adaface", seed=3, count=24),
+    "flip+adaface": Views("flip+adaface", seed=2**40 + 3, count=24),
+    "adaface, every operation": Views("adaface", seed=3, count=64, **ALWAYS),
+}
+SIZES = ((112, 112), (112, 96), (61, 133))
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    """uint8 (H,W,3): gradients, edges and full black and white, by integer arithmetic alone."""
+    y, x, c = np.mgrid[:height, :width, :3]
+    return ((x * (2 + c) + y * (5 - 2 * c) + 90 * ((x // 16 + y // 9) % 2) + x * y // (7 + 5 * c)) % 256).astype(
+        np.uint8
+    )
+
+
+def digests() -> Iterator[tuple[str, list[int]]]:
+    """CRC-32 of every view of sample 17, case by case."""
+    for height, width in SIZES:
+        rgb = picture(height, width)
+        for name, views in CASES.items():
+            yield f"{height}x{width} {name}", [pixel_digest(views.render(rgb, 17, v)) for v in range(views.count)]
+
+
+if __name__ == "__main__":
+    print("{\n" + ",\n".join(f"{json.dumps(name)}: {values}" for name, values in digests()) + "\n}")
