@@ -76,10 +76,11 @@ help: ## This list
 	@echo "  OUT=               folder of the evaluation report; else runs/NAME/evaluation"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing requirements.lock into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(READY)
 
 demo: $(READY) ## The whole path on procedural faces, no data needed (SEEDS=3 for three seeds)

@@ -10,7 +10,6 @@ rounds' ratios: decoding runs ahead of the teacher and writing behind it, so wit
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,8 +17,6 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.build import build
 from common.backbones import build_backbone

@@ -24,10 +24,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 from evaluate.protocols import FARS, evaluate_templates, evaluate_tinyface, ten_fold
+
+ROOT = Path(__file__).parents[1]
 
 DIM = 512
 POOLINGS = {"N1D1": (True, True), "N1D0": (True, False), "N0D1": (False, True)}

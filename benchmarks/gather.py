@@ -11,7 +11,6 @@ shards are holes with valid indexes.
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,8 +20,6 @@ from pathlib import Path
 import click
 import numpy as np
 import zarr
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.synthetic_store import write_sparse, write_unsealed
 from cache.format import Layout

@@ -21,8 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from distill.head import build_head
 
 PLAIN_BELOW = 500_000  # classes; above, the plain formula does not fit into an ordinary machine

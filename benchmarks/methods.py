@@ -12,11 +12,8 @@ import json
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 import click
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.config import Config, load_config
 

@@ -7,15 +7,11 @@ is printed, too.
 """
 
 import copy
-import sys
 import time
-from pathlib import Path
 
 import click
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from common.backbones import build_backbone
 

@@ -10,7 +10,6 @@ Writes parity.png and parity.csv. Float32 arithmetic in the student; interrupted
 """
 
 import csv
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,15 +22,13 @@ from torch import Tensor
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from cache.reader import TeacherCache
 from common.config import load_config
 from common.faces import Views
 from common.models import open_model
 from common.plan import open_faces
 from distill.batches import Batch, EpochOrder, FaceBatches, kept_samples
-from distill.head import first_centers
+from distill.head import starting_centers
 from distill.run import new_trainer
 
 LIVE, CACHED, ROUNDED = "teacher live, float32", "from the cache", "teacher live, rounded as stored"
@@ -52,7 +49,7 @@ def main(path: str, data: Path, overrides: tuple[str, ...], steps: int, threads:
     teacher = open_model(config.teacher, data, "cpu", threads)
     order = EpochOrder(config, kept_samples(len(source), cache), 0, 1)
     batches = FaceBatches(source, views, cache, config.head.geometry == "cached", (112, 112))
-    centers = first_centers(config, data, cache, source.num_classes)
+    centers = starting_centers(config, data, cache, source.num_classes)
     trainers = {name: new_trainer(config, source, centers, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
     stored = torch.float32 if config.cache.dtype == "float32" else torch.float16
 

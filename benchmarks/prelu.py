@@ -6,18 +6,13 @@ Prints processor seconds of forward + backward with either, interleaved in one r
 """
 
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import click
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from common.backbones import build_backbone
-from common.backbones.prelu import PReLU
+from common.backbones import PReLU, build_backbone
 
 
 @click.command()

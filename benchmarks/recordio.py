@@ -25,11 +25,9 @@ import click
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 from common.faces import CHUNK, MAGIC, Records, decode_rgb, encode_jpeg, write_recordio_dataset
 
+ROOT = Path(__file__).parents[1]
 MXNET = ROOT / ".venv-mxnet" / "bin" / "python"
 WITNESS = ROOT / "tests" / "interop" / "mxnet_witness.py"
 PICTURES, IDENTITIES = 5_822_653, 85_742  # MS1MV2
@@ -37,7 +35,7 @@ ROUNDS = 5
 # VmHWM, not ru_maxrss: a new process starts with that of its parent
 OPENING = """
 import json, sys, time
-from common.recordio import Records
+from common.faces import Records
 def peak_mib():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024

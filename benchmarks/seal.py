@@ -8,7 +8,6 @@ process's peak resident memory beside what the class sums alone need.
 
 import resource
 import shutil
-import sys
 import tempfile
 import time
 from multiprocessing import get_context
@@ -16,8 +15,6 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 import click
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.synthetic_store import write_unsealed
 from cache.format import Layout

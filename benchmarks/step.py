@@ -11,7 +11,6 @@ all three in turn, so that they meet the same load; ratios are medians over batc
 random numbers, which cost the same as trained ones.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.build import build
 from cache.reader import TeacherCache

@@ -8,14 +8,11 @@ scale, norm, confidence, digests, label; in shards as large as the default) and 
 row read back), in double precision.
 """
 
-import sys
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.format import Layout, from_stored, to_stored
 from common.config import ModelConfig

@@ -9,9 +9,10 @@ from cache.format import (
     FORMAT,
     Array,
     Layout,
-    create,
-    ledger,
+    create_cache,
+    gather_ledger,
     read_manifest,
+    record_unit,
     seal_of,
     shard_index,
     to_stored,
@@ -32,7 +33,7 @@ def write_unsealed(path: Path, layout: Layout, confidence: str = "center") -> No
         for name in layout.unit_arrays(unit):
             values = stored[name][rows % BLOCK] if name in stored else rows.astype(layout.arrays[name].dtype)
             write_part(path, layout, name, unit.view, unit.shard, values)
-        ledger.record(path, layout, unit, {}, [])
+        record_unit(path, layout, unit, {}, [])
 
 
 def write_sparse(path: Path, layout: Layout) -> None:
@@ -47,7 +48,7 @@ def write_sparse(path: Path, layout: Layout) -> None:
             file = layout.arrays[name].file(unit.view, unit.shard)
             _write_hole(path / file, layout.arrays[name], layout, unit.stop - unit.start)
             entries[file] = {"bytes": (path / file).stat().st_size, "sha256": "0" * 64}
-    ledger.gather(path, entries, {})
+    gather_ledger(path, entries, {})
     manifest = read_manifest(path)
     write_manifest(path, {**manifest, "sealed": seal_of(path, manifest, len(entries), {})})
 
@@ -78,4 +79,4 @@ def _create(path: Path, layout: Layout, confidence: str) -> None:
         "layout": vars(layout),
     }
     labels = (np.arange(layout.samples) * layout.classes // layout.samples).astype(np.int32)
-    create(path, layout, manifest, labels)
+    create_cache(path, layout, manifest, labels)

@@ -11,7 +11,6 @@ Without --weights the networks are filled with fixed random numbers: good for sp
 Without --faces the pictures are blocky noise.
 """
 
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +19,13 @@ import click
 import numpy as np
 import torch
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from common.backbones import build_backbone  # noqa: E402 (after the path is set)
+from common.backbones import build_backbone
 from common.config import ModelConfig
 from common.faces import open_source
-from common.models import UNIT_RGB, FaceModel, TorchNetwork, open_model  # noqa: E402
+from common.models import UNIT_RGB, FaceModel, TorchNetwork, open_model
 from tests.common.backbones.golden_backbones import fill
+
+ROOT = Path(__file__).parents[1]
 
 MIN_COSINE = 0.9995
 

@@ -6,14 +6,11 @@ One process makes batches as a worker does: read, decode, mirror, gather f_t. Ev
 in turn, in changing order, so that all meet the same load; ratios are of processor time over all batches.
 """
 
-import sys
 import time
 from pathlib import Path
 
 import click
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cache.reader import TeacherCache
 from common.faces import Views, epoch_order, open_source

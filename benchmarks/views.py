@@ -10,7 +10,6 @@ JPEG quality 95, about as many bytes as an aligned face.
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,6 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common.faces import Records, Views, decode_rgb, encode_jpeg
 

@@ -14,8 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from cache.format import Layout, Unit, ledger, naming_a_full_disk, refuse_too_many_shards, to_stored
-from cache.format import arrays as store
+from cache.format import (
+    BINDS_BUILD,
+    FORMAT,
+    Layout,
+    Unit,
+    create_cache,
+    describe_faces,
+    finished_units,
+    naming_a_full_disk,
+    read_manifest,
+    read_skipped,
+    record_unit,
+    refuse_difference,
+    refuse_too_many_shards,
+    to_stored,
+    write_part,
+)
 from cache.render import Batch, rendered
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
@@ -45,7 +60,7 @@ def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
             layout, manifest = describe(config, source, teacher, Views.of(config.views))
             refuse_too_many_shards(path, layout)
             with naming_a_full_disk(path):
-                store.create(path, layout, manifest, source.labels)
+                create_cache(path, layout, manifest, source.labels)
         barrier()
         return go_on(config, source, teacher, threads, quiet)
 
@@ -62,7 +77,7 @@ def one_writer(path: Path, what: str) -> Iterator[None]:
 
 def _finished(path: Path) -> bool:
     """Then a build only reads, and may lie where nothing can be written, a lock neither."""
-    return path.exists() and store.read_manifest(path)["sealed"] is not None
+    return path.exists() and read_manifest(path)["sealed"] is not None
 
 
 def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
@@ -71,11 +86,11 @@ def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     views = Views.of(config.views)
     layout, manifest = describe(config, source, teacher, views)
     runtime = runtime_of(config.cache, teacher, threads)
-    have = store.read_manifest(path)
-    store.refuse_difference(path, have, manifest, store.BINDS_BUILD)
+    have = read_manifest(path)
+    refuse_difference(path, have, manifest, BINDS_BUILD)
     if config.cache.same_runtime:
         refuse_other(path, runtime)
-    skipped = ledger.read_skipped(path)
+    skipped = read_skipped(path)
     if skipped and config.cache.on_bad_image == "fail":
         raise DataError(
             f"{path}: {len(skipped)} pictures were left out, such as {next(iter(skipped.values()))}: set "
@@ -112,9 +127,9 @@ def describe(config: Config, source: FaceSource, teacher: FaceModel, views: View
         chunk_rows=config.cache.chunk_rows,
     )
     return layout, {
-        "format": store.FORMAT,
+        "format": FORMAT,
         "teacher": teacher.describe(),
-        "faces": store.describe_faces(source),
+        "faces": describe_faces(source),
         "views": views.describe(),
         "confidence": config.cache.confidence,
         "decoder": decoder_version(),
@@ -123,7 +138,7 @@ def describe(config: Config, source: FaceSource, teacher: FaceModel, views: View
 
 
 def _unfinished(path: Path, layout: Layout) -> list[Unit]:
-    finished = ledger.finished(path, layout)
+    finished = finished_units(path, layout)
     return [unit for unit in layout.units() if unit not in finished]
 
 
@@ -185,5 +200,5 @@ def _write(
 ) -> None:
     """The whole shard of every array, then the ledger."""
     for name in layout.unit_arrays(unit):
-        store.write_part(path, layout, name, unit.view, unit.shard, shard[name])
-    ledger.record(path, layout, unit, skipped, [runtime])
+        write_part(path, layout, name, unit.view, unit.shard, shard[name])
+    record_unit(path, layout, unit, skipped, [runtime])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.format import layout_of, ledger, read_manifest
+from cache.format import finished_units, layout_of, read_manifest, read_skipped
 from cache.reader import TeacherCache
 from cache.runtimes import runtime_lines
 from common.plan import size_text
@@ -28,8 +28,8 @@ def describe_cache(path: Path) -> str:
         lines["confidence"] = _confidence(TeacherCache(path))
     else:
         total = sum(1 for _ in layout.units())
-        lines["sealed"] = f"no: {len(ledger.finished(path, layout)):,} of {total:,} units finished"
-    skipped = ledger.read_skipped(path)
+        lines["sealed"] = f"no: {len(finished_units(path, layout)):,} of {total:,} units finished"
+    skipped = read_skipped(path)
     if skipped:
         lines["skipped"] = f"{len(skipped):,} pictures that do not decode, such as {next(iter(skipped.values()))}"
     told = [f"  {name:<11}{text}" for name, text in lines.items()]

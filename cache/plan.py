@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cache.format import Layout, layout_of, ledger, read_manifest, refuse_teacher, too_many_shards
+from cache.format import Layout, finished_units, layout_of, read_manifest, refuse_teacher, too_many_shards
 from cache.teachers import refuse_width
 from common.config import Config
 from common.errors import UserError
@@ -83,6 +83,6 @@ def _state(path: Path) -> str:
         if manifest["sealed"]:
             return "finished and sealed"
         total = sum(1 for _ in layout.units())
-        return f"{len(ledger.finished(path, layout)):,} of {total:,} units finished; a build goes on from there"
+        return f"{len(finished_units(path, layout)):,} of {total:,} units finished; a build goes on from there"
     except UserError as error:
         return str(error)

@@ -17,15 +17,17 @@ from cache.format import (
     MEND,
     RowWindow,
     broken_seals,
+    check_file,
     from_stored,
     layout_of,
-    ledger,
+    read_labels,
+    read_ledger,
     read_manifest,
+    read_rows,
     refuse_difference,
     refuse_teacher,
     wrong_metadata,
 )
-from cache.format import arrays as store
 from common.config import ModelConfig
 from common.errors import CacheError
 from common.models import known_of
@@ -79,19 +81,19 @@ class TeacherCache:
     def labels(self) -> np.ndarray:
         """int32 (N,), the class of every sample."""
         self._check_whole("label")
-        return store.read_labels(self.path, self._layout)
+        return read_labels(self.path, self._layout)
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D), unit rows: the mean direction of every class over all its views."""
         self._check_whole("center")
-        return store.read_rows(self.path, self._layout, "center")
+        return read_rows(self.path, self._layout, "center")
 
     @cached_property
     def counts(self) -> np.ndarray:
         """int32 (C,), samples of every class, without those that were skipped."""
         self._check_whole("count")
-        return store.read_rows(self.path, self._layout, "count")
+        return read_rows(self.path, self._layout, "count")
 
     @cached_property
     def skipped(self) -> np.ndarray:
@@ -153,7 +155,7 @@ class TeacherCache:
     def require_teacher(self, teacher: ModelConfig, root: Path) -> None:
         """Refuse when the config's teacher is not the one that was cached, as far as this machine can tell.
 
-        See `common.identity.known_of`. Raises CacheError naming every field that differs, with both values, and
+        See `common.models.identity.known_of`. Raises CacheError naming every field that differs, with both values, and
         ModelError when the weights are on this machine and do not open as the config says.
         """
         have = self.manifest["teacher"]
@@ -161,11 +163,11 @@ class TeacherCache:
 
     def _check_whole(self, name: str) -> None:
         """Compare the bytes of a small array that is read as a whole with the ledger."""
-        entries = ledger.read(self.path)
+        entries = read_ledger(self.path)
         for file in self._layout.shard_files(name):
             if file not in entries:
                 raise CacheError(f"{self.path / file}: not in the ledger: {MEND}")
-            fault = ledger.check_file(self.path, file, entries[file])
+            fault = check_file(self.path, file, entries[file])
             if fault is not None:
                 raise CacheError(f"{fault}: {MEND}")
 

@@ -12,11 +12,14 @@ from typing import Any
 from cache.build import describe, go_on, one_writer
 from cache.format import (
     BINDS_BUILD,
+    check_file,
     describe_faces,
     entry,
+    gather_ledger,
     layout_of,
-    ledger,
+    read_ledger,
     read_manifest,
+    read_skipped,
     refuse_difference,
     write_manifest,
     write_rows,
@@ -55,8 +58,8 @@ def drop_damaged(path: Path, source: FaceSource) -> int:
     """
     manifest = read_manifest(path)
     refuse_difference(path, manifest, {"faces": describe_faces(source)}, ("faces",))
-    layout, entries, skipped = layout_of(manifest), ledger.read(path), ledger.read_skipped(path)
-    whole = {name for name, wanted in entries.items() if ledger.check_file(path, name, wanted) is None}
+    layout, entries, skipped = layout_of(manifest), read_ledger(path), read_skipped(path)
+    whole = {name for name, wanted in entries.items() if check_file(path, name, wanted) is None}
     kept: dict[str, dict[str, Any]] = {}
     still_skipped: dict[int, str] = {}
     damaged = []
@@ -75,7 +78,7 @@ def drop_damaged(path: Path, source: FaceSource) -> int:
     write_rows(path, layout, "label", source.labels)
     sync_tree(path / "label")
     kept |= {name: entry(path / name) for name in layout.shard_files("label")}
-    ledger.gather(path, kept, still_skipped)
+    gather_ledger(path, kept, still_skipped)
     for unit in damaged:
         for name in layout.files_of(unit):
             (path / name).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cache.format import ledger
+from cache.format import read_runtimes
 from common.config import CacheConfig
 from common.errors import CacheError
 from common.models import FaceModel
@@ -33,7 +33,7 @@ def runtime_of(cache: CacheConfig, teacher: FaceModel, threads: int) -> dict[str
 
 def refuse_other(path: Path, mine: dict[str, Any]) -> None:
     """Raise CacheError naming every value in which a finished unit's runtime is not `mine`, with both values."""
-    for name, runtimes in sorted(ledger.read_runtimes(path).items()):
+    for name, runtimes in sorted(read_runtimes(path).items()):
         for runtime in runtimes:
             have, wanted = dict(_leaves(runtime)), dict(_leaves(mine))
             said = [
@@ -51,7 +51,7 @@ def refuse_other(path: Path, mine: dict[str, Any]) -> None:
 def runtime_lines(path: Path) -> list[str]:
     """For each runtime how many units it computed and what it is, the most used first."""
     used = Counter(
-        json.dumps(runtime, sort_keys=True) for runtimes in ledger.read_runtimes(path).values() for runtime in runtimes
+        json.dumps(runtime, sort_keys=True) for runtimes in read_runtimes(path).values() for runtime in runtimes
     )
     return [
         f"{units:,} unit(s) with " + ", ".join(f"{name} {value}" for name, value in _leaves(json.loads(text)))

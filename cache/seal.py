@@ -13,13 +13,17 @@ import numpy as np
 from cache.format import (
     MEND,
     Layout,
+    check_files,
     entry,
+    finished_units,
     from_stored,
+    gather_ledger,
     layout_of,
-    ledger,
     read_labels,
+    read_ledger,
     read_manifest,
     read_part,
+    read_skipped,
     seal_of,
     write_manifest,
     write_metadata,
@@ -42,7 +46,7 @@ def seal(path: Path) -> None:
     manifest = read_manifest(path)
     layout = layout_of(manifest)
     entries = _entries_of_every_unit(path, layout)
-    skipped = ledger.read_skipped(path)
+    skipped = read_skipped(path)
     if max(skipped, default=0) >= layout.samples:
         raise CacheError(f"{path}/ledger: skips sample {max(skipped)} of {layout.samples}: build the cache again")
     labels = read_labels(path, layout)
@@ -70,7 +74,7 @@ def seal(path: Path) -> None:
     for name in SEALED_ARRAYS:
         sync_tree(path / name)
     sync(path)
-    ledger.gather(path, entries, skipped)
+    gather_ledger(path, entries, skipped)
     write_manifest(path, {**manifest, "sealed": seal_of(path, manifest, len(entries), skipped)})
 
 
@@ -143,16 +147,16 @@ def _entries_of_every_unit(path: Path, layout: Layout) -> dict[str, dict[str, An
     """The ledger entries of labels and units, whose files are hashed again. What an earlier seal left behind is not
     among them: it is written anew."""
     total = sum(1 for _ in layout.units())
-    missing = total - len(ledger.finished(path, layout))
+    missing = total - len(finished_units(path, layout))
     if missing:
         raise CacheError(f"{path}: {missing} of {total} units are not finished: run `make cache-teacher` again")
-    entries = ledger.read(path)
+    entries = read_ledger(path)
     names = [*layout.shard_files("label"), *(name for unit in layout.units() for name in layout.files_of(unit))]
     lost = next((name for name in names if name not in entries), None)
     if lost is not None:
         raise CacheError(f"{path}: its ledger has lost {lost}: {MEND}")
     wanted = {name: entries[name] for name in names}
-    faults = ledger.check_files(path, wanted)
+    faults = check_files(path, wanted)
     if faults:
         raise CacheError(f"{faults[0]} ({len(faults)} file(s) damaged): {MEND}")
     return wanted

@@ -13,8 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from cache.format import Layout, Unit, ledger, refuse_too_many_shards
-from cache.format import arrays as store
+from cache.format import (
+    Layout,
+    Unit,
+    describe_faces,
+    layout_of,
+    read_runtimes,
+    read_skipped,
+    record_unit,
+    refuse_difference,
+    refuse_too_many_shards,
+    write_empty,
+    write_part,
+)
 from cache.reader import TeacherCache
 from cache.seal import seal
 from common.errors import CacheError, DataError
@@ -61,8 +72,8 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
     The folder appears under its name when it is whole. Raises CacheError when the cache is not one of these faces,
     something is in the way, or the parent's centres are not those of its rows; DataError when nobody is chosen.
     """
-    faces = store.describe_faces(source)
-    store.refuse_difference(cache.path, cache.manifest, {"faces": faces}, ("faces",))
+    faces = describe_faces(source)
+    refuse_difference(cache.path, cache.manifest, {"faces": faces}, ("faces",))
     rows = np.flatnonzero(np.isin(cache.labels, chosen))
     if not len(rows):
         raise DataError(f"{cache.path}: no face of the chosen people in it: choose others")
@@ -71,7 +82,7 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
     parent = hashlib.sha256(json.dumps(cache.manifest, sort_keys=True).encode()).hexdigest()
     manifest = {
         **cache.manifest,
-        "faces": store.describe_faces(subset),
+        "faces": describe_faces(subset),
         "layout": {**cache.manifest["layout"], "samples": layout.samples, "classes": layout.classes},
         "subset": {"parent": parent, "people": cache.num_classes, "samples": len(cache)},
     }
@@ -81,7 +92,7 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
             raise CacheError(f"{out}: exists: choose another --out or remove it")
         making = out.with_name(f".{out.name}.cutting")  # one name, under the lock: a kill's leftover is made anew
         try:
-            store.write_empty(making, layout, manifest, subset.labels)
+            write_empty(making, layout, manifest, subset.labels)
             subset.save(making, parent)
             _copy_rows(cache, rows, making, layout)
             seal(making)
@@ -101,22 +112,22 @@ def _selection(source: FaceSource, rows: np.ndarray) -> SubsetSource:
 
 
 def _copy_rows(cache: TeacherCache, rows: np.ndarray, path: Path, layout: Layout) -> None:
-    reasons = ledger.read_skipped(cache.path)
+    reasons = read_skipped(cache.path)
     origin = _RuntimesOfRows(cache)
     for unit in layout.units():
         part = rows[unit.start : unit.stop]
         for name in layout.unit_arrays(unit):
             values = cache.stored(name, part, unit.view)
-            store.write_part(path, layout, name, unit.view, unit.shard, values)
-        ledger.record(path, layout, unit, dict(_skipped(reasons, part, unit)), origin.of(part, unit.view))
+            write_part(path, layout, name, unit.view, unit.shard, values)
+        record_unit(path, layout, unit, dict(_skipped(reasons, part, unit)), origin.of(part, unit.view))
 
 
 class _RuntimesOfRows:
     """What rows of a cache were computed with."""
 
     def __init__(self, cache: TeacherCache) -> None:
-        layout = store.layout_of(cache.manifest)
-        known = ledger.read_runtimes(cache.path)
+        layout = layout_of(cache.manifest)
+        known = read_runtimes(cache.path)
         self._shard_rows = layout.shard_rows
         self._by_unit = {(unit.view, unit.shard): known.get(unit.name, []) for unit in layout.units()}
 

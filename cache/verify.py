@@ -11,7 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.format import bound, broken_seals, describe_faces, layout_of, ledger, read_manifest, wrong_metadata
+from cache.format import (
+    bound,
+    broken_seals,
+    check_files,
+    describe_faces,
+    finished_units,
+    layout_of,
+    read_ledger,
+    read_manifest,
+    wrong_metadata,
+)
 from cache.reader import TeacherCache
 from common.errors import DataError
 from common.faces import FaceSource, Views, decode_rgb, decoder_version, pixel_digest, words
@@ -69,8 +79,8 @@ def check_store(path: Path) -> list[str]:
     Raises CacheError when there is no cache.
     """
     manifest = read_manifest(path)
-    entries = ledger.read(path)
-    faults = [*wrong_metadata(path, layout_of(manifest)), *ledger.check_files(path, entries)]
+    entries = read_ledger(path)
+    faults = [*wrong_metadata(path, layout_of(manifest)), *check_files(path, entries)]
     if manifest["sealed"]:
         faults = [*broken_seals(path, manifest), *faults]
         if len(entries) != manifest["sealed"]["files"]:
@@ -80,7 +90,7 @@ def check_store(path: Path) -> list[str]:
     else:
         layout = layout_of(manifest)
         total = sum(1 for _ in layout.units())
-        faults.append(f"{path}: not sealed, {len(ledger.finished(path, layout))} of {total} units finished")
+        faults.append(f"{path}: not sealed, {len(finished_units(path, layout))} of {total} units finished")
     return faults
 
 

@@ -34,8 +34,8 @@ from distill.run import (
     opened_run,
     refuse_full_disk,
     refuse_non_finite,
-    resume,
-    save,
+    resume_run,
+    save_progress,
     say,
     write_summary,
     written_or_told,
@@ -53,7 +53,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     """
     with deterministic_algorithms(config.train.deterministic), opened_run(config, root, device) as run:
         evaluation = Evaluation(config, root) if config.train.evaluate_every else None
-        progress = resume(config, run.trainer, len(run.order), len(run.order.samples))
+        progress = resume_run(config, run.trainer, len(run.order), len(run.order.samples))
         _announce(config, run, device, threads, progress)
         written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
         with worker_deaths_told(), written as curves:
@@ -86,7 +86,7 @@ def _epoch(config: Config, run: Run, progress: Progress, curves: Curves | None, 
         if number == per_epoch or progress.checkpoint_due(config.train.checkpoint_minutes):
             if curves is not None:
                 curves.sync()
-            save(config, trainer, progress)
+            save_progress(config, trainer, progress)
 
 
 def _log(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.config import Config, MeasureConfig
 from common.errors import ConfigError, ModelError
-from common.models import IDENTITY, FaceModel, identity, open_model
+from common.models import IDENTITY, FaceModel, identity_of, open_model
 from common.plan import Plan
 from evaluate.models import open_weights
 from evaluate.sets import DEFAULT
@@ -43,13 +43,13 @@ def distinct_names(models: Sequence[FaceModel]) -> dict[str, FaceModel]:
 
     Models of equal identity are one, however they are spelled.
     """
-    once = {json.dumps(identity(model.describe())): model for model in reversed(models)}
+    once = {json.dumps(identity_of(model.describe())): model for model in reversed(models)}
     named: dict[str, list[FaceModel]] = {}
     for model in reversed(once.values()):
         named.setdefault(re.sub(r"\.(onnx|safetensors|pth?|ckpt)$", "", model.describe()["name"]), []).append(model)
     found = {}
     for name, alike in named.items():
-        accounts = [identity(model.describe()) for model in alike]
+        accounts = [identity_of(model.describe()) for model in alike]
         differ = [field for field in IDENTITY if any(a[field] != accounts[0][field] for a in accounts)]
         for model, account in zip(alike, accounts, strict=True):
             told = ", ".join(str(account[f])[:8] if f == "weights_sha256" else f"{f} {account[f]}" for f in differ)

@@ -8,8 +8,18 @@ from typing import Any, Protocol
 from common.config import MeasureConfig
 from common.errors import DataError
 from evaluate.embed import Embeddings
-from evaluate.files import ArrowFaces, read_metadata
-from evaluate.protocols import FAR_TARGETS, identification, load_bin, templates, ten_fold, tinyface
+from evaluate.files import ArrowFaces, load_bin, read_metadata
+from evaluate.protocols import (
+    FAR_TARGETS,
+    FARS,
+    IDENTIFICATION_RANKS,
+    TEMPLATE_ARRAYS,
+    TINYFACE_ARRAYS,
+    TINYFACE_RANKS,
+    evaluate_templates,
+    evaluate_tinyface,
+    ten_fold,
+)
 
 DEFAULT = MeasureConfig()
 
@@ -46,16 +56,16 @@ def open_set(path: Path, how: MeasureConfig = DEFAULT) -> FaceSet:
         return FaceSet(pictures, verify)
     meta = read_metadata(path / "metadata.pt")
     faces = ArrowFaces(path)
-    if set(tinyface.REQUIRED) <= set(meta):
-        ranks = how.ranks or tinyface.RANKS
-        return FaceSet(faces, lambda embedded, flip: tinyface.evaluate_tinyface(embedded.rows, meta, ranks))
-    if set(templates.REQUIRED) & set(meta):
-        missing = [name for name in templates.REQUIRED if name not in meta]
+    if set(TINYFACE_ARRAYS) <= set(meta):
+        ranks = how.ranks or TINYFACE_RANKS
+        return FaceSet(faces, lambda embedded, flip: evaluate_tinyface(embedded.rows, meta, ranks))
+    if set(TEMPLATE_ARRAYS) & set(meta):
+        missing = [name for name in TEMPLATE_ARRAYS if name not in meta]
         if missing:
             raise DataError(f"{path / 'metadata.pt'}: the IJB protocol array {missing[0]!r} is missing")
-        fars, places = how.far or templates.FARS, how.ranks or identification.RANKS
+        fars, places = how.far or FARS, how.ranks or IDENTIFICATION_RANKS
         return FaceSet(
             faces,
-            lambda embedded, flip: templates.evaluate_templates(embedded.rows, meta, flip, fars=fars, ranks=places),
+            lambda embedded, flip: evaluate_templates(embedded.rows, meta, flip, fars=fars, ranks=places),
         )
     raise DataError(f"{path / 'metadata.pt'}: neither IJB nor TinyFace; it holds {', '.join(sorted(meta))[:200]}")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from common.config.experiment import Config
+from common.config import Config
 from common.faces.pixels import encode_jpeg
 from common.faces.recordio_dataset import write_recordio_dataset
 

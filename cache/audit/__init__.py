@@ -2,4 +2,6 @@
 
 from cache.audit.report import audit_cache
 
-__all__ = ["audit_cache"]
+__all__ = [
+    "audit_cache",
+]

@@ -21,7 +21,7 @@ from common.documents import parse_document, read_regular
 from common.errors import CacheError
 from common.faces import FaceSource
 from common.files import make_fresh, sha256_of, sync, sync_tree, write_json
-from common.models import identity
+from common.models import identity_of
 
 FORMAT = 3
 MANIFEST = "teacher_cache"
@@ -32,7 +32,7 @@ BINDS_BUILD = ("format", "teacher", "faces", "views", "decoder", "layout", "conf
 BINDS_STUDENT = ("faces", "views", "decoder")
 
 
-def create(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.ndarray) -> None:
+def create_cache(path: Path, layout: Layout, manifest: Mapping[str, Any], labels: np.ndarray) -> None:
     """Make an empty, unsealed cache with its labels; it appears under its name only when it is complete.
 
     labels: int32 (N,). Raises CacheError when something else stands at `path`.
@@ -155,7 +155,7 @@ def bound(manifest: Mapping[str, Any]) -> dict[str, Any]:
     and how the faces were packed."""
     kept = dict(manifest)
     if "teacher" in kept:
-        kept["teacher"] = identity(kept["teacher"])
+        kept["teacher"] = identity_of(kept["teacher"])
     if "faces" in kept:
         kept["faces"] = {name: value for name, value in kept["faces"].items() if name != "kind"}
     return kept

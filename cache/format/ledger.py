@@ -21,7 +21,7 @@ from common.errors import CacheError
 from common.files import sha256_of, sync, write_json
 
 
-def record(
+def record_unit(
     path: Path, layout: Layout, unit: Unit, skipped: Mapping[int, str], runtimes: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write a unit down as finished; its shards must be in place.
@@ -43,7 +43,7 @@ def record(
         write_json(path / "ledger" / f"{unit.name}.json", finished)
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
+def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
     """All entries so far: relative file name -> {"bytes", "sha256"}."""
     return {name: {**entry} for part in _parts(path) for name, entry in part["files"].items()}
 
@@ -71,13 +71,13 @@ def _parts(path: Path) -> Iterator[Record]:
         yield read_document(file, Record, CacheError, "remove it and run the build again")
 
 
-def finished(path: Path, layout: Layout) -> set[Unit]:
+def finished_units(path: Path, layout: Layout) -> set[Unit]:
     """The units whose entries are there and whose files have the sizes written down."""
-    entries = read(path)
+    entries = read_ledger(path)
     return {unit for unit in layout.units() if all(_present(path, entries, name) for name in layout.files_of(unit))}
 
 
-def gather(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mapping[int, str]) -> None:
+def gather_ledger(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mapping[int, str]) -> None:
     """Keep all entries in the ledger group's attributes and drop the unit files."""
     attributes = {
         "files": dict(sorted(entries.items())),
@@ -131,7 +131,7 @@ def check_file(path: Path, name: str, wanted: dict[str, Any]) -> str | None:
     return None
 
 
-def digest(path: Path) -> str:
+def ledger_digest(path: Path) -> str:
     """SHA-256 that binds a sealed manifest to its gathered ledger."""
     return hashlib.sha256(read_regular(path / "ledger" / "zarr.json", CacheError, "build the cache again")).hexdigest()
 

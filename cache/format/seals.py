@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cache.format import ledger
+from cache.format.ledger import ledger_digest
 
 
 def seal_of(path: Path, manifest: Mapping[str, Any], files: int, skipped: Mapping[int, str]) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def seal_of(path: Path, manifest: Mapping[str, Any], files: int, skipped: Mappin
 
     files: entries of the ledger. skipped: reasons by sample number.
     """
-    sealed: dict[str, Any] = {"ledger": ledger.digest(path), "files": files}
+    sealed: dict[str, Any] = {"ledger": ledger_digest(path), "files": files}
     if skipped:
         sealed["skipped"] = {str(sample): reason for sample, reason in skipped.items()}
     return {**sealed, "manifest": _digest({**manifest, "sealed": sealed})}
@@ -28,7 +28,7 @@ def broken_seals(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     sealed = dict(manifest["sealed"])
     if sealed.pop("manifest", None) != _digest({**manifest, "sealed": sealed}):
         yield f"{path}/zarr.json: the manifest is not the one that was sealed: somebody edited it"
-    if ledger.digest(path) != sealed.get("ledger"):
+    if ledger_digest(path) != sealed.get("ledger"):
         yield f"{path}/ledger/zarr.json: the ledger is not the one that was sealed"
 
 

@@ -3,4 +3,8 @@
 from cache.share.remote import open_remote
 from cache.share.share import pull, push
 
-__all__ = ["open_remote", "pull", "push"]
+__all__ = [
+    "open_remote",
+    "pull",
+    "push",
+]

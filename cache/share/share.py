@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cache.format import Layout, broken_seals, layout_of, ledger, read_manifest, wrong_metadata
+from cache.format import Layout, broken_seals, check_file, layout_of, read_ledger, read_manifest, wrong_metadata
 from cache.reader import TeacherCache
 from cache.share.card import CARD, dataset_card, teacher_licence
 from cache.share.remote import MANIFEST_FILE, Remote
@@ -46,7 +46,7 @@ def push(path: Path, remote: Remote, faces_licence: str, given_teacher_licence: 
     layout = layout_of(cache.manifest)
     card = dataset_card(cache.manifest, layout, remote.url, licence, faces_licence)
     _refuse_another(path, remote)
-    names = [LEDGER_FILE, *sorted(ledger.read(path)), *_array_files(layout)]
+    names = [LEDGER_FILE, *sorted(read_ledger(path)), *_array_files(layout)]
     # The ledger first, so that the next push knows whose files these are; last the manifest, which makes it a cache.
     files: dict[str, Path | bytes] = {name: path / name for name in names}
     files |= {CARD: card.encode(), MANIFEST_FILE: path / MANIFEST_FILE}
@@ -148,7 +148,7 @@ def _fetch_ledger(remote: Remote, making: Path) -> tuple[Layout, dict[str, dict[
     _fetch(remote, making, LEDGER_FILE)
     try:
         manifest = read_manifest(making)
-        entries = ledger.read(making)
+        entries = read_ledger(making)
     except CacheError as error:
         raise CacheError(f"{_said_of(remote, making, error)}, or have it pushed again") from None
     sealed, layout = manifest["sealed"], layout_of(manifest)
@@ -167,10 +167,10 @@ def _fetch_ledger(remote: Remote, making: Path) -> tuple[Layout, dict[str, dict[
 
 
 def _fetch_entry(remote: Remote, making: Path, name: str, entry: dict[str, Any]) -> None:
-    if ledger.check_file(making, name, entry) is None:
+    if check_file(making, name, entry) is None:
         return
     _fetch(remote, making, name)
-    fault = ledger.check_file(making, name, entry)
+    fault = check_file(making, name, entry)
     if fault is not None:
         (making / name).unlink()
         raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")

@@ -1,80 +1,8 @@
-"""Face networks by name: what a config calls `architecture` (of a teacher) or `backbone` (of a student).
+"""Face networks, teachers and students alike, by the name an experiment file calls them."""
 
-    build_backbone("mobilefacenet", 512)        the student of the default recipe
-    build_backbone("mobilefacenet_0.5", 128)    the same at half the width
-    build_backbone("ir_101", 512)               AdaFace's and CVLFace's teacher
+from common.backbones.deduce import deduce_backbone
+from common.backbones.mobilefacenet import GNAP
+from common.backbones.prelu import PReLU
+from common.backbones.registry import backbone_names, backbone_size, build_backbone
 
-All give embeddings as they leave the last layer; whoever compares them normalises.
-"""
-
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
-from torch import nn
-
-from common.backbones.ir import IR
-from common.backbones.iresnet import IResNet
-from common.backbones.mbf import MBF
-from common.backbones.mobilefacenet import mobilefacenet, mobilefacenet_gnap
-from common.backbones.sphere import Sphere
-from common.errors import ModelError
-
-
-@dataclass(frozen=True)
-class Entry:
-    """How a network is built, and the (height, width) of the faces it sees."""
-
-    build: Callable[..., nn.Module]
-    size: tuple[int, int] = (112, 112)
-    scalable: bool = False
-
-
-REGISTRY: dict[str, Entry] = {
-    "mobilefacenet": Entry(mobilefacenet, scalable=True),
-    "mobilefacenet_gnap": Entry(mobilefacenet_gnap, scalable=True),
-    "mbf": Entry(MBF),
-    **{f"ir_{depth}": Entry(partial(IR, depth)) for depth in (18, 34, 50, 101)},
-    **{f"iresnet{depth}": Entry(partial(IResNet, depth)) for depth in (18, 34, 50, 100)},
-    **{f"iresnet{depth}_se": Entry(partial(IResNet, depth, se=True)) for depth in (18, 34, 50, 100)},
-    **{f"sphere{depth}": Entry(partial(Sphere, depth), size=(112, 96)) for depth in (20, 64)},
-}
-_WIDTH = re.compile(r"(?P<base>.+)_(?P<width>\d+\.\d+)")
-
-
-def backbone_names() -> list[str]:
-    """All names `build_backbone` takes; the MobileFaceNets also take a width, as in `mobilefacenet_0.5`."""
-    return list(REGISTRY)
-
-
-def build_backbone(name: str, embedding_size: int = 512) -> nn.Module:
-    """A freshly initialised network: (B,3,H,W) float in [-1,1] -> (B,embedding_size), not normalised.
-
-    Raises:
-        ModelError: no such name, a width a network does not have, or an embedding size it cannot give.
-    """
-    entry, width = _find(name)
-    scale = {} if width is None else {"width": width}
-    try:
-        return entry.build(embedding_size=embedding_size, **scale)
-    except ValueError as error:
-        raise ModelError(f"backbone {name}: {error}") from error
-
-
-def backbone_size(name: str) -> tuple[int, int]:
-    """(height, width) of the faces that backbone `name` sees. Raises ModelError as `build_backbone` does."""
-    return _find(name)[0].size
-
-
-def _find(name: str) -> tuple[Entry, float | None]:
-    if name in REGISTRY:
-        return REGISTRY[name], None
-    match = _WIDTH.fullmatch(name)
-    if match and match["base"] in REGISTRY:
-        if not REGISTRY[match["base"]].scalable:
-            raise ModelError(f"backbone {name}: {match['base']} has no width multiplier, only the mobilefacenets have")
-        if not 0.1 <= float(match["width"]) <= 4:
-            raise ModelError(f"backbone {name}: a width multiplier is between 0.1 and 4")
-        return REGISTRY[match["base"]], float(match["width"])
-    raise ModelError(f"no backbone is called {name!r}; there are {', '.join(REGISTRY)}; widths as in mobilefacenet_0.5")
+__all__ = ["GNAP", "PReLU", "backbone_names", "backbone_size", "build_backbone", "deduce_backbone"]

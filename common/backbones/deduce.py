@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from common.backbones import build_backbone
+from common.backbones.registry import build_backbone
 from common.errors import ModelError
 
 EMBEDDING_KEYS = {

@@ -1,10 +1,14 @@
 """What an experiment file may say, one file a table, and how such files are read and written."""
 
-from common.config.experiment import Config, MeasureConfig
+from common.config.cache import CacheConfig
+from common.config.evaluate import MeasureConfig
+from common.config.experiment import Config
 from common.config.file import load_config, toml_of
+from common.config.head import HeadConfig
 from common.config.section import Positive, Precision, Section
-from common.config.stage_one import OPERATIONS, CacheConfig, ModelConfig, ViewsConfig
-from common.config.stage_two import HeadConfig, TrainConfig
+from common.config.teacher import ModelConfig
+from common.config.train import TrainConfig
+from common.config.views import OPERATIONS, ViewsConfig
 
 __all__ = [
     "OPERATIONS",

@@ -1,4 +1,4 @@
-"""Write a training set in the faces_emore layout that InsightFace's tools and `common.sources` read."""
+"""Write a training set in the faces_emore layout that InsightFace's tools and `common.faces` read."""
 
 import os
 from collections.abc import Iterable, Sequence

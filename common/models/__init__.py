@@ -1,13 +1,18 @@
 """Face models of any origin: their weights, what they want to see, and how they are opened and checked."""
 
 from common.models.face_model import FaceModel, fit, open_model
-from common.models.identity import IDENTITY, identity, known_of
-from common.models.model_check import TeacherReport, check_teacher, labelled_sample, refuse_evidently_wrong
+from common.models.identity import IDENTITY, identity_of, known_of
+from common.models.model_check import (
+    TeacherReport,
+    check_teacher,
+    labelled_sample,
+    refuse_evidently_wrong,
+)
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
 from common.models.weight_files import hub_name, kept_weights
-from common.models.weights import load_weights, save_weights
+from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
     "DTYPES",
@@ -18,10 +23,11 @@ __all__ = [
     "TeacherReport",
     "TorchNetwork",
     "check_teacher",
+    "convert_checkpoint",
     "first_known",
     "fit",
     "hub_name",
-    "identity",
+    "identity_of",
     "kept_weights",
     "known_of",
     "labelled_sample",

@@ -61,7 +61,7 @@ class FaceModel:
         self.require_unchanged()
 
     def describe(self) -> dict[str, Any]:
-        """JSON-able account of the model, for the manifest; see `common.identity`."""
+        """JSON-able account of the model, for the manifest; see `common.models.identity`."""
         return describe(self._weights, self._contract, self._precision)
 
     def require_unchanged(self) -> None:

@@ -1,7 +1,7 @@
 """Which model is it? The one account by which build, plan, student and evaluation tell teachers apart.
 
     describe(weights, contract, precision)      of a model that is open, for the manifest
-    identity(manifest["teacher"])               the fields in which another teacher differs
+    identity_of(manifest["teacher"])               the fields in which another teacher differs
     known_of(config.teacher, root, recorded)    of a teacher a config names, without loading it or asking a network
 
 How a config spells its teacher is no part of the identity: the same bytes under the same contract are the same teacher
@@ -49,7 +49,7 @@ def describe(weights: WeightFile, contract: Preset, precision: str) -> dict[str,
     }
 
 
-def identity(described: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(described: Mapping[str, Any]) -> dict[str, Any]:
     """What binds a cache to its teacher, out of a manifest's account of it."""
     return {field: described.get(field) for field in IDENTITY}
 
@@ -73,7 +73,7 @@ def known_of(config: ModelConfig, root: Path, recorded: Mapping[str, Any]) -> di
         require_digest(weights, config.sha256)
         if recorded.get("weights_sha256", weights.sha256) != weights.sha256:
             return {"weights_sha256": weights.sha256}  # what other weights want to see is no matter
-        whole = identity(describe(weights, read_contract(config, weights), config.precision))
+        whole = identity_of(describe(weights, read_contract(config, weights), config.precision))
         return {field: value for field, value in whole.items() if value is not None}
     stated = {field: getattr(config, field) for field in IDENTITY if field != "weights_sha256"}
     stated["size"] = list(config.size) if config.size else None

@@ -1,7 +1,7 @@
 """Load and save the weights of face networks, and convert what others published.
 
-    python -m common.weights convert adaface_ir50_ms1mv2.ckpt ir50.safetensors
-    python -m common.weights convert backbone.pth r50.safetensors --architecture iresnet50
+    python -m export weights adaface_ir50_ms1mv2.ckpt ir50.safetensors
+    python -m export weights backbone.pth r50.safetensors --architecture iresnet50
 
 A converted file says itself what it is (architecture, embedding size, channel order, size, scaling, digest of the
 source): opening it needs no further options.
@@ -10,15 +10,11 @@ source): opening it needs no further options.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import click
 import torch
 from torch import nn
 
-from common.backbones import backbone_names, backbone_size, build_backbone
-from common.backbones.deduce import deduce_backbone
-from common.cli import Commands
+from common.backbones import backbone_size, build_backbone, deduce_backbone
 from common.errors import ModelError
 from common.files import sha256_of
 from common.models.key_layouts import Adapted, adapt, check_fit
@@ -146,34 +142,6 @@ def _layout_preset(architecture: str, file: TensorFile, adapted: Adapted) -> Pre
     return replace(UNIT_RGB, channel_order=None)
 
 
-@click.group(cls=Commands)
-def main() -> None:
-    """Weights of face networks."""
-
-
-@main.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--architecture", help=f"Only if the keys do not tell: {', '.join(backbone_names())}.")
-@click.option("--embedding-size", type=click.IntRange(min=1))
-@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="What the network was trained on.")
-@click.option("--mean", type=float, help="Pixels 0..255 enter as (x - mean) / std.")
-@click.option("--std", type=float)
-def convert(
-    source: Path,
-    target: Path,
-    architecture: str | None,
-    embedding_size: int | None,
-    channel_order: Literal["rgb", "bgr"] | None,
-    mean: float | None,
-    std: float | None,
-) -> None:
-    """Write the checkpoint SOURCE as TARGET.safetensors that needs no options to open."""
-    stated = Preset(architecture, embedding_size, None, channel_order, mean, std)
-    contract = convert_checkpoint(source, target, stated)
-    click.echo(f"{target}: " + ", ".join(f"{key} {value}" for key, value in contract.to_metadata().items()))
-
-
 def convert_checkpoint(source: Path, target: Path, stated: Preset) -> Preset:
     """Write `source` as a self-describing safetensors file; returns its contract. Raises as `load_weights` does."""
     file = read_tensors(source)
@@ -183,7 +151,3 @@ def convert_checkpoint(source: Path, target: Path, stated: Preset) -> Preset:
     module = build_filled(contract, adapted, source)
     save_weights(module, target, {**contract.to_metadata(), "source_sha256": digest, "source_file": source.name})
     return contract
-
-
-if __name__ == "__main__":
-    main()

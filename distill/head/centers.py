@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.head.split import Split
-from distill.head.split_state import keep_whole_weight
+from distill.head.split import Split, keep_whole_weight
 
 INIT_STD = 0.01
 _ROWS = 1 << 14  # centres drawn or normalised at a time

@@ -25,8 +25,7 @@ from distill.head.columns import Columns
 from distill.head.logits import Arithmetic
 from distill.head.sampling import sample_classes, sample_size
 from distill.head.softmax import MarginCrossEntropy
-from distill.head.split import Split
-from distill.head.split_state import keep_whole_momentum
+from distill.head.split import Split, keep_whole_momentum
 
 SMALLEST = 1e-6
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.head.columns import Columns
-from distill.head.logits import Arithmetic, Logits
+from distill.head.logits import Arithmetic, Logits, product
 from distill.head.margins import Margin
-from distill.head.products import product
 
 
 class MarginCrossEntropy(torch.autograd.Function):

@@ -2,13 +2,18 @@
 
 Only what has the size of a batch travels: unit embeddings and norms (gathered), target cosines, softmax maxima and sums
 (reduced), the gradient of the embeddings (summed). With one part nothing travels at all.
+
+Saved states hold all C classes, so that any number of ranks can go on from them: saving gathers the parts on rank 0,
+so every rank must ask for the state, and rank 0's is the one to write; loading cuts this rank's part out.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from common.errors import ConfigError
 from common.runtime import gather_rows, rank, world_size
@@ -89,3 +94,43 @@ class Split:
     def share(self, x: Tensor) -> Tensor:
         """This rank's part (len,...) of something for all classes (C,...)."""
         return x[self.first : self.first + len(self)]
+
+
+def keep_whole_weight(module: nn.Module, split: Split) -> None:
+    """Make state dicts of a module, whose `weight` is a part (len,D), those of the whole (C,D)."""
+    if split.parts == 1:
+        return
+
+    def gather(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
+        state[f"{prefix}weight"] = split.whole(state[f"{prefix}weight"])
+
+    def cut(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+        if f"{prefix}weight" in state:
+            state[f"{prefix}weight"] = split.share(state[f"{prefix}weight"])
+
+    module.register_state_dict_post_hook(gather)
+    module.register_load_state_dict_pre_hook(cut)
+
+
+def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, split: Split) -> None:
+    """Likewise for what an optimiser remembers about a parameter that is a part."""
+    if split.parts == 1:
+        return
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    number = next(i for i, parameter in enumerate(parameters) if parameter is weight)
+
+    def rows(state: dict[str, Any], length: int) -> dict[str, Tensor]:
+        """The entries with a row a class."""
+        entries = state["state"].get(number, {})
+        return {k: v for k, v in entries.items() if isinstance(v, Tensor) and v.ndim and len(v) == length}
+
+    def gather(_: Optimizer, state: dict[str, Any]) -> None:
+        whole = {name: split.whole(part) for name, part in rows(state, len(split)).items()}
+        state["state"] = {**state["state"], number: {**state["state"].get(number, {}), **whole}}
+
+    def cut(_: Optimizer, state: dict[str, Any]) -> None:
+        part = {name: split.share(whole) for name, whole in rows(state, split.classes).items()}
+        state["state"] = {**state["state"], number: {**state["state"].get(number, {}), **part}}
+
+    optimiser.register_state_dict_post_hook(gather)
+    optimiser.register_load_state_dict_pre_hook(cut)

@@ -18,7 +18,7 @@ from common.faces import FaceSource, Views, decoder_version
 from common.plan import open_faces
 from common.runtime import rank, world_size
 from distill.batches import EpochOrder, FaceBatches, kept_samples
-from distill.head import Head, build_head, first_centers
+from distill.head import Head, build_head, starting_centers
 from distill.loading import batch_loader
 from distill.run.run_dir import claimed
 from distill.step import Trainer
@@ -48,7 +48,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
         raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
-    centers = first_centers(config, root, cache, source.num_classes)
+    centers = starting_centers(config, root, cache, source.num_classes)
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
         size = backbone_size(config.student.backbone)

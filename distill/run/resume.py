@@ -52,7 +52,7 @@ class Progress:
         return self.seconds - self.saved >= 60 * minutes
 
 
-def save(config: Config, trainer: Trainer, progress: Progress) -> None:
+def save_progress(config: Config, trainer: Trainer, progress: Progress) -> None:
     """Write the checkpoint of this step; on all ranks, since each may hold a part of the state."""
     state = trainer.state()
     if rank() == 0:
@@ -70,7 +70,7 @@ def save(config: Config, trainer: Trainer, progress: Progress) -> None:
     barrier()
 
 
-def resume(config: Config, trainer: Trainer, steps_in_epoch: int, samples: int) -> Progress:
+def resume_run(config: Config, trainer: Trainer, steps_in_epoch: int, samples: int) -> Progress:
     """Load the newest checkpoint, or stay at the start.
 
     Raises ConfigError when the global batch is another one, and not because of the number of ranks; DataError for a

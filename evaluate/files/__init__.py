@@ -1,7 +1,12 @@
 """Evaluation sets as they are published, read without executing anything in them."""
 
 from evaluate.files.arrow import ArrowFaces
-from evaluate.files.binfile import read_bin, write_bin
+from evaluate.files.binfile import load_bin, write_bin
 from evaluate.files.metadata import read_metadata
 
-__all__ = ["ArrowFaces", "read_bin", "read_metadata", "write_bin"]
+__all__ = [
+    "ArrowFaces",
+    "load_bin",
+    "read_metadata",
+    "write_bin",
+]

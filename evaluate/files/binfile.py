@@ -24,7 +24,7 @@ MAX_BYTES = 4 << 30
 _PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
-def read_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
+def load_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
     """The encoded pictures (2P of them, JPEG or PNG bytes) and `issame`, bool (P,).
 
     Raises DataError naming the path and the reason if the file is missing, damaged, not of this format, or asks to

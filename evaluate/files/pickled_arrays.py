@@ -1,4 +1,4 @@
-"""numpy's values inside a pickle, rebuilt from `evaluate.pickled` nodes by interpretation, never by calling.
+"""numpy's values inside a pickle, rebuilt from `evaluate.files.pickled` nodes by interpretation, never by calling.
 
 Sources: numpy's `ndarray.__reduce__`, `__reduce_ex__(5)`, `dtype.__reduce__`, under numpy 1 (`numpy.core`) and 2
 (`numpy._core`), written by Python 2 or 3.

@@ -1,14 +1,24 @@
 """Protocols and metrics as pure functions of embeddings: verification, templates, identification, search."""
 
+from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at
 from evaluate.protocols.nearest import checked_rows, search
-from evaluate.protocols.templates import FARS, TemplateResult, evaluate_templates
-from evaluate.protocols.tinyface import TinyFaceResult, evaluate_tinyface
-from evaluate.protocols.verification import FAR_TARGETS, VerificationResult, load_bin, ten_fold
+from evaluate.protocols.templates import FARS, TEMPLATE_ARRAYS, TemplateResult, evaluate_templates
+from evaluate.protocols.tinyface import (
+    TINYFACE_ARRAYS,
+    TINYFACE_RANKS,
+    TinyFaceResult,
+    evaluate_tinyface,
+)
+from evaluate.protocols.verification import FAR_TARGETS, VerificationResult, ten_fold
 
 __all__ = [
     "FARS",
     "FAR_TARGETS",
+    "IDENTIFICATION_RANKS",
+    "TEMPLATE_ARRAYS",
+    "TINYFACE_ARRAYS",
+    "TINYFACE_RANKS",
     "Point",
     "Roc",
     "TemplateResult",
@@ -17,7 +27,6 @@ __all__ = [
     "checked_rows",
     "evaluate_templates",
     "evaluate_tinyface",
-    "load_bin",
     "search",
     "shown_at",
     "ten_fold",

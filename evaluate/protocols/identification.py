@@ -19,7 +19,7 @@ import numpy as np
 from common.errors import DataError
 from evaluate.protocols.nearest import search
 
-RANKS = (1, 5, 10)
+IDENTIFICATION_RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)
 
 
@@ -59,7 +59,7 @@ def closed_set(
     galleries: Sequence[Gallery],
     probes: np.ndarray,
     subjects: np.ndarray,
-    ranks: Sequence[int] = RANKS,
+    ranks: Sequence[int] = IDENTIFICATION_RANKS,
     fpirs: Sequence[float] = FPIRS,
 ) -> Identification:
     """All galleries as one. Probes are unit rows (Q,D), `subjects` (Q,). Raises DataError if a probe has no mate."""
@@ -87,7 +87,7 @@ def two_galleries(
     galleries: Sequence[Gallery],
     probes: np.ndarray,
     subjects: np.ndarray,
-    ranks: Sequence[int] = RANKS,
+    ranks: Sequence[int] = IDENTIFICATION_RANKS,
     fpirs: Sequence[float] = FPIRS,
 ) -> Identification:
     """Each gallery alone, the other's people as strangers. Raises DataError if one has no mates or no strangers."""

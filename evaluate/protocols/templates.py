@@ -1,7 +1,7 @@
 """IJB-B and IJB-C: template verification (1:1) and identification (1:N).
 
-Published numbers differ by three letters: N and D say how rows are pooled (`evaluate.pooling`), F whether the mirror
-image was added to each row (`evaluate.embed`). Every result here carries them, for example N1D1F1.
+Published numbers differ by three letters: N and D say how rows are pooled (`evaluate.protocols.pooling`), F whether the
+mirror image was added to each row (`evaluate.embed`). Every result here carries them, for example N1D1F1.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
-from evaluate.protocols.identification import RANKS, Gallery, Identification, closed_set, two_galleries
+from evaluate.protocols.identification import IDENTIFICATION_RANKS, Gallery, Identification, closed_set, two_galleries
 from evaluate.protocols.impostors import RoundedScores
 from evaluate.protocols.metrics import Point, Roc, summarised
 from evaluate.protocols.pair_scores import PairScorer
 from evaluate.protocols.pooling import COMMON, Pooling, pool_templates
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-REQUIRED = ("faceness_scores", "templates", "medias", "p1", "p2", "label")
+TEMPLATE_ARRAYS = ("faceness_scores", "templates", "medias", "p1", "p2", "label")
 GALLERIES = ("g1_templates", "g1_subjects", "g2_templates", "g2_subjects", "probe_templates", "probe_subjects")
 # Up to here all scores are float64. IJB-B and IJB-C are above: there float32 halves the time, and `RoundedScores`
 # computes again in float64 what a rate hangs on.
@@ -83,7 +83,7 @@ def evaluate_templates(
     flip: bool | None = None,
     poolings: tuple[Pooling, ...] = COMMON,
     fars: tuple[float, ...] = FARS,
-    ranks: tuple[int, ...] = RANKS,
+    ranks: tuple[int, ...] = IDENTIFICATION_RANKS,
 ) -> TemplateResult:
     """Evaluate row embeddings on an IJB protocol.
 
@@ -169,7 +169,7 @@ class _Split:
 
 
 def _columns(meta: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    columns = {name: _integers(meta, name) for name in REQUIRED if name != "faceness_scores"}
+    columns = {name: _integers(meta, name) for name in TEMPLATE_ARRAYS if name != "faceness_scores"}
     columns["faceness_scores"] = _column(meta, "faceness_scores").astype(np.float64)
     for names, length, what in (
         (("templates", "medias", "faceness_scores"), rows, "embeddings"),

@@ -19,8 +19,8 @@ import numpy as np
 from common.errors import DataError
 from evaluate.protocols.nearest import search
 
-RANKS = (1, 5, 20)
-REQUIRED = ("image_paths", "probe_paths", "gallery_paths", "distractor_paths")
+TINYFACE_RANKS = (1, 5, 20)
+TINYFACE_ARRAYS = ("image_paths", "probe_paths", "gallery_paths", "distractor_paths")
 _DISTRACTOR = -100
 # The CMC curve is known this far.
 _CMC_RANKS = 50
@@ -45,14 +45,14 @@ class TinyFaceResult:
 
 
 def evaluate_tinyface(
-    embeddings: np.ndarray, meta: Mapping[str, np.ndarray], ranks: Sequence[int] = RANKS
+    embeddings: np.ndarray, meta: Mapping[str, np.ndarray], ranks: Sequence[int] = TINYFACE_RANKS
 ) -> TinyFaceResult:
     """Evaluate (R,D) float embeddings, any length a row; row i is the image `meta['image_paths'][i]`.
 
     meta: `image_paths` (R,), `probe_paths`, `gallery_paths` (mates), `distractor_paths`, text.
     Raises DataError for missing arrays, names without an image, and NaN or infinity.
     """
-    paths = {name: _texts(meta, name) for name in REQUIRED}
+    paths = {name: _texts(meta, name) for name in TINYFACE_ARRAYS}
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2 or embeddings.dtype.kind != "f" or len(embeddings) != len(paths["image_paths"]):
         raise DataError(

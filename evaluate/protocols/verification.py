@@ -10,14 +10,12 @@ Conventions (InsightFace's `verification.py`, which CVLface and AdaFace share):
   `val_far_target`, interpolated in steps of 0.001 (`_threshold_at_far` says how).
 """
 
-import os
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from common.errors import DataError
-from evaluate.files import read_bin
 from evaluate.protocols.metrics import Point, Roc, summarised
 
 ACCURACY_STEP, VAL_STEP, LARGEST_DISTANCE = 0.01, 0.001, 4.0
@@ -80,11 +78,6 @@ class VerificationResult:
     def roc(self) -> Roc:
         """The pooled curve over all pairs; a score is minus the distance."""
         return Roc.of(-self.distances, self.issame)
-
-
-def load_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
-    """Encoded pictures (2P) and issame (P,) of a `.bin` set, read safely. See `evaluate.binfile.read_bin`."""
-    return read_bin(path)
 
 
 def ten_fold(

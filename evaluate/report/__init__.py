@@ -4,4 +4,11 @@ from evaluate.report.compare import comparison_table, read_reports
 from evaluate.report.report import csv_rows, write_report, write_rows
 from evaluate.report.tables import results_table
 
-__all__ = ["comparison_table", "csv_rows", "read_reports", "results_table", "write_report", "write_rows"]
+__all__ = [
+    "comparison_table",
+    "csv_rows",
+    "read_reports",
+    "results_table",
+    "write_report",
+    "write_rows",
+]

@@ -22,7 +22,7 @@ from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 
 RANKS = 2
-LOADED = ["torch.distributed", "cache.build", "common.sources", "tests.cache.test_build_kills"]
+LOADED = ["torch.distributed", "cache.build", "common.faces", "tests.cache.test_build_kills"]
 
 
 class SlowTeacher(TinyTeacher):
@@ -112,7 +112,7 @@ def test_a_rank_that_dies_ends_the_build_by_name_and_the_next_one_finishes(world
         "import os, signal, sys\n"
         "import torch.distributed as dist\n"
         "from cache.build import build\n"
-        "from common.sources import open_source\n"
+        "from common.faces import open_source\n"
         "from tests.tiny import TinyTeacher, experiment\n"
         "dist.init_process_group('gloo')\n"
         "class Dying(TinyTeacher):\n"

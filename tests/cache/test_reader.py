@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache.build import build
-from cache.format import ledger
-from cache.format.arrays import FORMAT, create, write_part
+from cache.format.arrays import FORMAT, create_cache, write_part
 from cache.format.layout import Layout
+from cache.format.ledger import record_unit
 from cache.format.row_types import to_stored
 from cache.reader import TeacherCache
 from cache.seal import seal
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment
@@ -94,7 +94,7 @@ def write_random_store(path: Path, layout: Layout) -> None:
         "decoder": "none",
         "layout": asdict(layout),
     }
-    create(path, layout, manifest, random.integers(0, layout.classes, layout.samples, np.int32))
+    create_cache(path, layout, manifest, random.integers(0, layout.classes, layout.samples, np.int32))
     for unit in layout.units():
         count = unit.stop - unit.start
         rows = random.standard_normal((count, layout.dim)).astype(np.float32)
@@ -103,7 +103,7 @@ def write_random_store(path: Path, layout: Layout) -> None:
             values[name] = random.integers(0, 1000, count)
         for name in layout.unit_arrays(unit):
             write_part(path, layout, name, unit.view, unit.shard, values[name])
-        ledger.record(path, layout, unit, {}, [])
+        record_unit(path, layout, unit, {}, [])
     seal(path)
 
 

@@ -9,7 +9,7 @@ import pytest
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.several import SeveralCaches, open_caches
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment, write_faces

@@ -16,7 +16,7 @@ from cache.reader import TeacherCache
 from cache.repair import drop_damaged
 from cache.subset import cut_out, named_people, sampled_people
 from cache.verify import check_store, replay
-from common.config.experiment import Config
+from common.config import Config
 from common.config.file import toml_of
 from common.errors import CacheError, DataError
 from common.faces.recordio_dataset import write_recordio_dataset

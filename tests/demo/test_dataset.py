@@ -9,7 +9,7 @@ from common.faces.pixels import decode_rgb
 from common.faces.recordio import Records
 from common.faces.sources import open_source
 from demo.dataset import FIRST_TEACHER_PERSON, album, demo_people, make_data
-from evaluate.protocols.verification import load_bin
+from evaluate.files import load_bin
 
 IDENTITIES, PHOTOS, PAIRS = 6, 3, 80
 FILES = ["property", "train.idx", "train.rec", "unseen.bin"]

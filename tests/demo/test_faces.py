@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.models.face_model import open_model
 from demo.faces import SIZE, TEMPLATE, alignment, project, render_face
 from demo.identity import draw_identity

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import ConfigError
 from common.faces.sources import open_source
 from common.models.face_model import open_model

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from common.config.stage_two import TrainConfig
+from common.config import TrainConfig
 from distill.schedule import peak_rate, rate_factor
 
 

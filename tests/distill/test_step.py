@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from common.config.stage_two import TrainConfig
+from common.config import TrainConfig
 from distill.batches import Batch
 from distill.head.head import build_head
 from distill.step import Trainer

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.backbones import backbone_names, backbone_size, build_backbone
-from common.config.stage_two import TrainConfig
+from common.config import TrainConfig
 from common.faces.pixels import encode_jpeg
 from common.faces.sources import open_source
 from common.faces.views import Views

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from common.config.stage_two import TrainConfig
+from common.config import TrainConfig
 from common.runtime import mean_over_ranks, world_size
 from distill.batches import Batch
 from distill.head.head import build_head

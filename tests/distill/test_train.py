@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.config import ModelConfig, ViewsConfig
 from common.config.file import load_config
-from common.config.stage_one import ModelConfig, ViewsConfig
 from common.errors import CacheError, ConfigError, UserError
 from common.faces.sources import open_source
 from common.faces.views import Views

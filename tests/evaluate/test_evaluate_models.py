@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from common.config.experiment import MeasureConfig
+from common.config import MeasureConfig
 from common.errors import ConfigError, DataError
 from common.figures import in_picture, new_figure
 from common.text import printable

@@ -8,7 +8,7 @@ import pytest
 import zarr
 from click.testing import CliRunner
 
-from common.config.experiment import MeasureConfig
+from common.config import MeasureConfig
 from common.errors import UserError
 from evaluate import experiment
 from evaluate import models as sources

@@ -8,17 +8,15 @@ Run it once; the files it made are part of the repository, so that the quick tes
 import hashlib
 import json
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
 from common.faces.pixels import encode_jpeg
 from common.faces.recordio import MAGIC
+
+ROOT = Path(__file__).parents[2]
 
 PICTURES_OF = (5, 1, 4, 0, 2)  # the fourth identity has none
 HEADER_BYTES = 24 + 2 * 4

@@ -329,13 +329,13 @@ def test_a_full_disk_ends_a_push_in_one_line_with_nothing_half_written_and_it_go
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return copy(source, target)
 
-    monkeypatch.setattr("cache.remote.shutil.copyfile", full)
+    monkeypatch.setattr("cache.share.remote.shutil.copyfile", full)
     with pytest.raises(CacheError, match=r"cannot be written \(.*No space left on device: .*norm/c/1/2.*it goes on"):
         push(path, remote, "unknown", "unknown")
     there = tree(world / "shared")
     assert there
     assert there == {name: data for name, data in tree(path).items() if name in there}
-    monkeypatch.setattr("cache.remote.shutil.copyfile", copy)
+    monkeypatch.setattr("cache.share.remote.shutil.copyfile", copy)
     push(path, remote, "unknown", "unknown")
     pull(remote, OUT)
 

@@ -8,9 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from common.config.experiment import Config
+from common.config import Config, HeadConfig
 from common.config.file import load_config, toml_of
-from common.config.stage_two import HeadConfig
 from common.errors import ConfigError
 from tests.tiny import experiment
 

@@ -1,4 +1,4 @@
-"""Reference digests of rendered views: `python -m tests.common.augment_reference` prints what this machine makes.
+"""Reference digests of rendered views: `python -m tests.common.faces.augment_reference` prints what this machine makes.
 
 The stored numbers are fixed for ever, since caches are bound to the pixels behind them.
 """

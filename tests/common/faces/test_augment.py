@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from common.config.stage_one import ViewsConfig
+from common.config import ViewsConfig
 from common.errors import ConfigError
 from common.faces import augment
 from common.faces.philox import four_words
@@ -47,7 +47,7 @@ def test_pixels_are_pinned():
 )
 def test_another_processor_renders_the_same_pixels(setting):
     answer = subprocess.run(
-        [sys.executable, "-m", "tests.common.augment_reference"],
+        [sys.executable, "-m", "tests.common.faces.augment_reference"],
         env={**os.environ, **setting},
         cwd=ROOT,
         check=True,

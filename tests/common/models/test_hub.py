@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import nn
 
 from common.backbones import build_backbone
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import ModelError
 from common.models.face_model import open_model
 from common.models.hub import fetch_weights
@@ -153,7 +153,7 @@ def test_another_process_opens_a_cvlface_teacher_from_a_bare_config(tmp_path, go
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-from common.config_stage_one import ModelConfig
+from common.config import ModelConfig
 from common.models import open_model
 model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=1)
 images = torch.from_numpy(np.load(sys.argv[2]))

@@ -175,7 +175,9 @@ def test_a_mirror_cannot_plant_a_module_that_the_next_command_imports(tmp_path: 
     """The attack as it was found, against another process and through the environment alone."""
     planted = tmp_path / "work" / "tomllib.py"
     planted.parent.mkdir()
-    program = "import sys; from pathlib import Path; from common.hub import fetch_weights; fetch_weights(sys.argv[1])"
+    program = (
+        "import sys; from pathlib import Path; from common.models.hub import fetch_weights; fetch_weights(sys.argv[1])"
+    )
     with serving() as hub:
         hub.repos[REPO] = {"model.safetensors": b"raise SystemExit('remote code ran')"}
         etag = os.path.relpath(planted, tmp_path / "home" / "hub" / "models--some--teacher" / "blobs")

@@ -12,11 +12,11 @@ from cache.format.arrays import refuse_teacher
 from cache.plan import plan_build
 from cache.reader import TeacherCache
 from common.backbones import build_backbone
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import CacheError, ConfigError, ModelError
 from common.faces.sources import open_source
 from common.models.face_model import open_model
-from common.models.identity import IDENTITY, identity, known_of
+from common.models.identity import IDENTITY, identity_of, known_of
 from common.models.weight_files import local_name
 from common.models.weights import save_weights
 from tests.common.backbones.golden_backbones import fill
@@ -90,7 +90,7 @@ def test_every_spelling_that_opens_passes_on_its_own_manifest_here_and_where_the
     recorded = open_model(config, root, threads=1).describe()
     hub.requests.clear()
     assert accept(config, root, recorded) == {
-        field: value for field, value in identity(recorded).items() if field != "embedding_size" or value == DIM
+        field: value for field, value in identity_of(recorded).items() if field != "embedding_size" or value == DIM
     } | {"embedding_size": recorded["embedding_size"]}
     shutil.rmtree(tmp_path / "kept", ignore_errors=True)
     elsewhere = accept(config, tmp_path / "other machine", recorded)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import DataError, ModelError
 from common.faces.sources import open_source
 from common.models.face_model import FaceModel, open_model

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from common.backbones import build_backbone
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import ModelError
 from common.models.face_model import fit, open_model
 from common.models.onnx_model import OnnxNetwork, free_batch, read_graph, relative_deviation

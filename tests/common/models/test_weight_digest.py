@@ -10,7 +10,7 @@ import pytest
 from cache.build import build
 from cache.format.ledger import read_runtimes
 from cache.reader import TeacherCache
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import CacheError, ModelError
 from common.faces.sources import open_source
 from common.models import face_model as models

@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from common.backbones import build_backbone
-from common.config.stage_one import ModelConfig
+from common.config import ModelConfig
 from common.errors import DataError, ModelError
 from common.models.face_model import open_model
 from common.models.presets import Preset
-from common.models.weights import convert_checkpoint, load_weights, main, save_weights
+from common.models.weights import convert_checkpoint, load_weights, save_weights
+from export.__main__ import main
 from tests.common.backbones.golden_backbones import fill
 
 
@@ -182,7 +183,7 @@ def test_a_checkpoint_without_weights_and_one_with_two_sets_are_refused(tmp_path
 )
 def test_a_converted_checkpoint_opens_without_options_and_embeds_as_before(tmp_path, ir_state, file, order):
     source = write(tmp_path / file, LAYOUTS[file](ir_state))
-    done = CliRunner().invoke(main, ["convert", str(source), str(tmp_path / "ours.safetensors")])
+    done = CliRunner().invoke(main, ["weights", str(source), str(tmp_path / "ours.safetensors")])
     assert done.exit_code == 0, done.output
     faces = np.random.default_rng(0).integers(0, 256, (1, 112, 112, 3), dtype=np.uint8)
     before, after = (open_model(ModelConfig(weights=name), tmp_path) for name in (file, "ours.safetensors"))
@@ -202,7 +203,7 @@ def test_conversion_keeps_the_digest_of_its_source_and_no_path(tmp_path, ir_stat
 
 def test_bare_ir_keys_do_not_tell_their_channel_order_so_it_must_be_stated(tmp_path, ir_state):
     write(tmp_path / "bare.pth", dict(ir_state))
-    done = CliRunner().invoke(main, ["convert", str(tmp_path / "bare.pth"), str(tmp_path / "ours.safetensors")])
+    done = CliRunner().invoke(main, ["weights", str(tmp_path / "bare.pth"), str(tmp_path / "ours.safetensors")])
     assert done.exit_code == 2
     assert "set channel_order" in done.output
     assert not (tmp_path / "ours.safetensors").exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from common.config.stage_two import HeadConfig
+from common.config import HeadConfig
 from common.errors import ConfigError, DataError
 from distill.head.first_centers import read_header
 from distill.run import checkpoints

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from common.config.experiment import Config
+from common.config import Config, HeadConfig
 from common.config.file import load_config, toml_of
 from common.config.recipes import RECIPES
-from common.config.stage_two import HeadConfig
 from common.errors import ConfigError
 from tests.distill.head.golden_heads import CASES, section_of
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from common.config.experiment import Config
+from common.config import Config
 from common.config.section import Section
 from distill.run.decides import DECIDING, FREE, deciding_changes
 from distill.train import train

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluate.files.binfile import read_bin, write_bin
+from evaluate.files.binfile import load_bin, write_bin
 from evaluate.files.pickled import read_pickle
-from evaluate.protocols.verification import load_bin
 
 MARKER = "PICKLE_WAS_EXECUTED"
 
@@ -27,7 +26,7 @@ ISSAME = [True, False, False, True]
 
 
 def same_set(path) -> bool:
-    pictures, issame = read_bin(path)
+    pictures, issame = load_bin(path)
     return list(pictures) == PICTURES and issame.dtype == bool and issame.tolist() == ISSAME
 
 
@@ -196,7 +195,7 @@ def test_one_text_used_often_is_encoded_once(tmp_path):
     encoded = b"c_codecs\nencode\n" + b"h\x00h\x01\x86R"
     head = b"\x80\x02X" + struct.pack("<I", len(text)) + text + b"q\x000X\x06\x00\x00\x00latin1q\x010"
     (tmp_path / "repeat.bin").write_bytes(head + a_list([encoded] * 2000) + a_list([b"\x88"] * 1000) + b"\x86.")
-    pictures, _ = read_bin(tmp_path / "repeat.bin")
+    pictures, _ = load_bin(tmp_path / "repeat.bin")
     assert len({id(picture) for picture in pictures}) == 1
 
 

@@ -16,7 +16,7 @@ import torch
 from common.errors import UserError
 from evaluate.embed import Embeddings
 from evaluate.files.arrow import ArrowFaces, write_arrow
-from evaluate.files.binfile import read_bin
+from evaluate.files.binfile import load_bin
 from evaluate.files.metadata import read_metadata
 from evaluate.gallery import GalleryIndex
 from evaluate.protocols.templates import evaluate_templates
@@ -118,7 +118,7 @@ def read_all(read, seeds, suffix, folder, count):
     return refused
 
 
-READERS = {".bin": (read_bin, bin_seeds), ".pt": (read_metadata, metadata_seeds), ".npz": (load_embeddings, npz_seeds)}
+READERS = {".bin": (load_bin, bin_seeds), ".pt": (read_metadata, metadata_seeds), ".npz": (load_embeddings, npz_seeds)}
 
 
 @pytest.mark.parametrize("suffix", READERS)

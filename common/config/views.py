@@ -1,42 +1,10 @@
-"""The sections of an experiment file that stage one lives by: [faces], [teacher], [views], [cache]."""
+"""[views]: which pictures of a face teacher and student see."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.config.section import Fraction, Positive, PositiveFraction, Precision, Section, Text, Workers
-
-
-class FacesConfig(Section):
-    """Training faces: a RecordIO folder or a folder of identity folders."""
-
-    path: Text
-    max_per_identity: Positive | None = None
-    subset: Text | None = Field(None, description="cache that `python -m cache subset` cut out: its people only")
-    samples: Positive | None = Field(None, description="images expected; another number on disk is refused")
-    identities: Positive | None = Field(None, description="identities expected; another number is refused")
-    origin: Text | None = Field(None, description="where to get the faces, said when they are missing")
-
-
-class ModelConfig(Section):
-    """A face model: whose weights, which network, and what the network wants to see.
-
-    Only `weights` is needed for models that carry or are known by their preset; every other field overrides.
-    """
-
-    weights: Text
-    revision: Text | None = None
-    sha256: Text | None = None
-    architecture: Text | None = None
-    embedding_size: Positive | None = None
-    size: tuple[Positive, Positive] | None = None
-    channel_order: Literal["rgb", "bgr"] | None = None
-    mean: float | None = None
-    std: Annotated[float, Field(gt=0)] | None = None
-    precision: Precision = "float32"
-    channels_last: bool = False
-    compile: bool = False
-
+from common.config.section import Fraction, PositiveFraction, Section
 
 # Policies that have a number of views of their own; the others take as many as wanted.
 VIEWS_OF_POLICY = {"none": 1, "flip": 2}
@@ -97,39 +65,4 @@ class ViewsConfig(Section):
             least, greatest = getattr(self, name)
             if least > greatest:
                 raise ValueError(f"{name} is (least, greatest), not ({least}, {greatest})")
-        return self
-
-
-class CacheConfig(Section):
-    """Where the teacher cache lies, how it is cut, and what a sample's teacher confidence is.
-
-    confidence: cosine with the class centre, or with the centre of the class without the sample itself.
-    same_runtime: refuse to go on in a cache of other threads, library versions, device or batch size. These may change
-    the last bits of embeddings, not what a cache is.
-    also: caches of further teachers to learn from; combine: all of them in every step, or one an epoch.
-    """
-
-    path: Text | None = None
-    also: tuple[Text, ...] = ()
-    combine: Literal["mean", "epoch"] = "mean"
-    dtype: Literal["float32", "float16", "int8"] = "float16"
-    confidence: Literal["center", "leave_one_out"] = "center"
-    on_bad_image: Literal["fail", "skip"] = "fail"
-    shard_rows: Positive = 16384
-    chunk_rows: Positive = 1024
-    batch_size: Positive = 64
-    workers: Workers = 1
-    check_teacher: bool = True
-    same_runtime: bool = False
-
-    @model_validator(mode="after")
-    def _chunks_fill_shards(self) -> Self:
-        if self.shard_rows % self.chunk_rows:
-            raise ValueError(f"shard_rows ({self.shard_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
-        return self
-
-    @model_validator(mode="after")
-    def _one_cache_needs_no_rule(self) -> Self:
-        if not self.also:
-            self._refuse_idle(("combine",), "without cache.also")
         return self

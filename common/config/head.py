@@ -1,18 +1,11 @@
-"""The sections of an experiment file that stage two lives by: [student], [head], [train]."""
+"""[head]: margin, class centres and geometry; a published recipe by name."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from common.config.recipes import RECIPES
-from common.config.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
-
-
-class StudentConfig(Section):
-    """The network that is trained."""
-
-    backbone: Text = "mobilefacenet"
-    embedding_size: Positive = 512
+from common.config.section import Fraction, NotNegative, Section, Text
 
 
 class HeadConfig(Section):
@@ -84,58 +77,4 @@ class HeadConfig(Section):
             self._refuse_idle(("momentum",), "unless centers = 'distilled' and alpha = 'fixed'")
         if self.geometry == "off":
             self._refuse_idle(("geometry_w", "geometry_k", "geometry_warmup"), "with geometry = 'off'")
-        return self
-
-
-class TrainConfig(Section):
-    """Stage two's optimiser, schedule and pace. batch_size is that of one rank.
-
-    accumulate: micro-batches a rank's batch is cut into; the head still sees all of it. ema: decay of the averaged
-    weights that are exported, 0 for none. verify: compare the pixels of this many faces with what the teacher saw.
-    """
-
-    epochs: Positive = 26
-    batch_size: Positive = 384
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    lr_batch: NotNegative = Field(
-        512, description="lr is for a global batch of this size and scales linearly; 0 takes lr as it is"
-    )
-    momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    gradient_norm: Annotated[float, Field(gt=0)] = 5.0
-    accumulate: Positive = 1
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sync_batchnorm: bool = False
-    schedule: Literal["step", "cosine", "polynomial", "onecycle"] = "step"
-    milestones: tuple[Positive, ...] = (8, 14, 20, 25)
-    power: Annotated[float, Field(gt=0)] = 2.0
-    warmup_epochs: NotNegative = 1
-    precision: Precision = "float32"
-    channels_last: bool = True
-    compile: bool = False
-    deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
-    workers: Workers = 2
-    seed: int = Field(0, ge=0, lt=2**63)
-    log_every: Positive = 50
-    keep_checkpoints: Positive = 2
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = Field(
-        10.0, description="a log line this long after the last checkpoint writes the next; epoch ends always do"
-    )
-    evaluate_every: NotNegative = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
-    best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
-    verify: Literal["off", "sample", "all"] = "sample"
-
-    @model_validator(mode="after")
-    def _every_option_counts(self) -> Self:
-        with_schedule = f"with schedule = {self.schedule!r}"
-        if self.schedule == "onecycle":
-            self._refuse_idle(("warmup_epochs",), with_schedule)
-        if self.schedule != "step":
-            self._refuse_idle(("milestones",), with_schedule)
-        if self.schedule != "polynomial":
-            self._refuse_idle(("power",), with_schedule)
-        if not self.evaluate_every:
-            self._refuse_idle(("best_by",), "with evaluate_every = 0")
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate ({self.accumulate}) must divide batch_size ({self.batch_size})")
         return self
