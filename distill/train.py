@@ -19,7 +19,7 @@ from distill.deterministic import deterministic_algorithms
 from distill.evaluation import Evaluation
 from distill.loading import batches_of
 from distill.run import (
-    BEST,
+    BEST_STUDENT,
     STUDENT,
     Best,
     Curves,
@@ -124,8 +124,8 @@ def _evaluate(
     if value is not None:
         assert config.train.best_by is not None
         progress.best = Best(step=progress.step, metric=config.train.best_by, value=value)
-        with written_or_told(config.run_dir / BEST):
-            export(config, trainer, BEST, progress.step)
+        with written_or_told(config.run_dir / BEST_STUDENT):
+            export(config, trainer, BEST_STUDENT, progress.step)
     say(
         f"evaluation at step {progress.step}: {evaluation.text(numbers)}{' (best so far)' if value is not None else ''}"
     )

@@ -1,6 +1,5 @@
 """Faces and the views of them: where they come from, how they are decoded, and what a student gets to see."""
 
-from common.faces.augment import augment
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
@@ -18,7 +17,6 @@ __all__ = [
     "Records",
     "SubsetSource",
     "Views",
-    "augment",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",
