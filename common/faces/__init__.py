@@ -1,8 +1,12 @@
-"""Faces and the views of them: where they come from, how they are decoded, and what a student gets to see."""
+"""From faces on disk to the pixels of a view, the same bytes for the teacher and, later, for every student.
+
+faces = open_source("data/faces_emore")      RecordIO or folders; labels, names, encoded pictures
+views = Views("flip", seed=0)                pure functions of (seed, sample, view)
+views.render(faces.rgb(17), faces.number(17), view=1)
+"""
 
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
-from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
 from common.faces.subset import SELECTION, SubsetSource
@@ -13,7 +17,6 @@ __all__ = [
     "MAGIC",
     "SELECTION",
     "FaceSource",
-    "RecordWriter",
     "Records",
     "SubsetSource",
     "Views",

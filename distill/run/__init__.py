@@ -1,4 +1,4 @@
-"""What a training run keeps on disk and what it says: folder, checkpoints, curves, console, forecast, plan."""
+"""A training run from outside the step: what it is made of, what it keeps on disk, what it says, what it will cost."""
 
 from distill.run.checkpoints import written_or_told
 from distill.run.console import duration_text, numbers_text, say
