@@ -27,7 +27,7 @@ def modules(package: str) -> set[str]:
 def drawn() -> dict[str, list[str]]:
     """Folder -> the files named in its row of docs/architecture.md: | `cache/format` | what it is for | a, b, c |."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\| `([a-z_/]+)` \| [^|]+ \| ([a-z_0-9, ]*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_/]+)` \| [^|]+ \|([a-z_0-9, ]*)\|$", text, re.MULTILINE)
     assert len(rows) == len(dict(rows)), "a folder is drawn twice"
     return {folder: files.replace(",", "").split() for folder, files in rows}
 
