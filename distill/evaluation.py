@@ -21,7 +21,7 @@ from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.sets import FaceSet, open_set
 
 
-class Evaluation:
+class StudentEvaluation:
     """The experiment's sets, and numbers of a student on them as `SET.METRIC`."""
 
     def __init__(self, config: Config, root: Path) -> None:
@@ -80,17 +80,23 @@ class Evaluation:
         return " ".join(f"{name} {numbers[name]:.4f}" for name in chosen if name is not None)
 
     def _embed(self, student: "_FrozenStudent", name: str, faces: FaceSet) -> Embeddings:
-        how, total = self._config.evaluate, len(faces.pictures)
+        options, total = self._config.evaluate, len(faces.pictures)
         parts = [part_of_rank(total, r, world_size()) for r in range(world_size())]
-        mine = faces.pictures[parts[rank()]]
+        pictures_of_rank = faces.pictures[parts[rank()]]
         width = self._config.student.embedding_size
         # Norms travel as a last column; ranks differ by one face at most, and collectives want equal shapes.
         table = torch.zeros(max(part.stop - part.start for part in parts), width + 1)
-        if len(mine):
+        if len(pictures_of_rank):
             done = embed_with_norms(
-                student, mine, how.batch_size, how.flip, None, how.workers, f"{self._paths[name]}: picture"
+                student,
+                pictures_of_rank,
+                options.batch_size,
+                options.flip,
+                None,
+                options.workers,
+                f"{self._paths[name]}: picture",
             )
-            table[: len(mine)] = torch.from_numpy(np.column_stack([done.rows, done.norms]))
+            table[: len(pictures_of_rank)] = torch.from_numpy(np.column_stack([done.rows, done.norms]))
         tables = gather_rows(table.to(student.device)).cpu().numpy().reshape(world_size(), len(table), width + 1)
         rows = np.concatenate([t[: part.stop - part.start] for t, part in zip(tables, parts, strict=True)])
         return Embeddings(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())

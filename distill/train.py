@@ -16,7 +16,7 @@ from common.config import Config
 from common.plan import size_text
 from common.runtime import barrier, rank, world_size
 from distill.deterministic import deterministic_algorithms
-from distill.evaluation import Evaluation
+from distill.evaluation import StudentEvaluation
 from distill.loading import batches_of
 from distill.run import (
     BEST,
@@ -52,7 +52,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     worker dies, another process trains in the run folder, or the disk is full.
     """
     with deterministic_algorithms(config.train.deterministic), opened_run(config, root, device) as run:
-        evaluation = Evaluation(config, root) if config.train.evaluate_every else None
+        evaluation = StudentEvaluation(config, root) if config.train.evaluate_every else None
         progress = resume_run(config, run.trainer, len(run.order), len(run.order.samples))
         _announce(config, run, device, threads, progress)
         written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
@@ -68,7 +68,9 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     return config.run_dir / STUDENT
 
 
-def _epoch(config: Config, run: Run, progress: Progress, curves: Curves | None, evaluation: Evaluation | None) -> None:
+def _epoch(
+    config: Config, run: Run, progress: Progress, curves: Curves | None, evaluation: StudentEvaluation | None
+) -> None:
     """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved."""
     trainer, per_epoch = run.trainer, len(run.order)
     epoch, first = divmod(progress.step, per_epoch)
@@ -110,7 +112,7 @@ def _log(
 def _evaluate(
     config: Config,
     trainer: Trainer,
-    evaluation: Evaluation,
+    evaluation: StudentEvaluation,
     progress: Progress,
     per_epoch: int,
     curves: Curves | None,

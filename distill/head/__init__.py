@@ -1,4 +1,4 @@
-"""The head: margin, class centres, geometry and softmax over the classes, exact in blocks, split and sampled."""
+"""The head: margin, class centres, geometry and softmax over the classes, exact in chunks, split and sampled."""
 
 from distill.head.first_centers import starting_centers
 from distill.head.head import Head, HeadOutput, build_head
