@@ -30,10 +30,7 @@ class ClassShard:
     @classmethod
     def over_ranks(cls, classes: int) -> "ClassShard":
         """The part of this process. Raises ConfigError where a rank would hold none."""
-        if classes < world_size():
-            raise ConfigError(
-                f"head.split_classes: {classes} classes do not give each of {world_size()} ranks one: set it to false"
-            )
+        refuse_fewer_classes(classes, world_size())
         return cls(classes, rank(), world_size())
 
     @property
@@ -94,6 +91,14 @@ class ClassShard:
     def share(self, x: Tensor) -> Tensor:
         """This rank's part (len,...) of something for all classes (C,...)."""
         return x[self.first : self.first + len(self)]
+
+
+def refuse_fewer_classes(classes: int, ranks: int) -> None:
+    """Raises ConfigError where a rank would hold no class."""
+    if classes < ranks:
+        raise ConfigError(
+            f"head.split_classes: {classes} classes do not give each of {ranks} ranks one: set it to false"
+        )
 
 
 def keep_whole_weight(module: nn.Module, shard: ClassShard) -> None:

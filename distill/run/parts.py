@@ -43,19 +43,23 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     """
     refuse_precision(config.train.precision, device)
     source = open_faces(config, root)
-    views = Views.of(config.views)
-    cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
+    cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
         raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
     centers = starting_centers(config, root, cache, source.num_classes)
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
-        size = backbone_size(config.student.backbone)
-        confidence = config.head.geometry == "cached"
-        faces = FaceBatches(source, views, cache, confidence, size, config.train.verify, order.rows_of_rank)
+        faces = face_batches(config, source, cache, order)
         loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
         yield Run(source, order, loader, trainer)
+
+
+def face_batches(config: Config, source: FaceSource, cache: Teachers | None, order: EpochOrder) -> FaceBatches:
+    """What makes the batches of an order."""
+    size, confidence = backbone_size(config.student.backbone), config.head.geometry == "cached"
+    views = Views.of(config.views)
+    return FaceBatches(source, views, cache, confidence, size, config.train.verify, order.rows_of_rank)
 
 
 def too_few_text(samples: int, batch: int) -> str:
