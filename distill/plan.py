@@ -68,7 +68,10 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
         steps = steps_in_epoch(samples, batch)
         if steps == 0:
             plan.missing.append(too_few_text(samples, batch))
-        plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
+        of_ranks = f" ({ranks} ranks of {train.batch_size})" if ranks > 1 else ""
+        plan.add(
+            "steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}{of_ranks}"
+        )
     plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}")
     if train.evaluate_every:
         _plan_evaluation(plan, config, root)
