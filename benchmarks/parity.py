@@ -27,7 +27,7 @@ from common.config import load_config
 from common.faces import Views
 from common.models import open_model
 from common.plan import open_faces
-from distill.batches import Batch, EpochOrder, FaceBatches, kept_samples
+from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
 from distill.head import starting_centers
 from distill.run import new_trainer
 
@@ -53,10 +53,10 @@ def main(path: str, data: Path, overrides: tuple[str, ...], steps: int, threads:
     trainers = {name: new_trainer(config, source, centers, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
     stored = torch.float32 if config.cache.dtype == "float32" else torch.float16
 
-    def live(batch: Batch) -> Tensor:
+    def live(batch: TrainingBatch) -> Tensor:
         return torch.nn.functional.normalize(torch.from_numpy(teacher.embed(batch.faces.numpy())))
 
-    f_t: dict[str, Callable[[Batch, Tensor], Tensor]] = {
+    f_t: dict[str, Callable[[TrainingBatch, Tensor], Tensor]] = {
         CACHED: lambda batch, fresh: batch.f_t,
         LIVE: lambda batch, fresh: fresh,
         ROUNDED: lambda batch, fresh: fresh.to(stored).float(),

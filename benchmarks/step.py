@@ -26,7 +26,7 @@ from common.backbones import build_backbone
 from common.config import Config
 from common.faces import FaceSource, Views, open_source, write_recordio_dataset
 from common.models import UNIT_RGB, FaceModel, Preset, first_known, open_model, save_weights
-from distill.batches import Batch, FaceBatches
+from distill.batches import FaceBatches, TrainingBatch
 from distill.head import build_head
 from distill.step import Trainer
 from tests.common.backbones.golden_backbones import fill
@@ -110,7 +110,7 @@ def measure(
     for number in range(rounds + 1):
         wanted = (np.arange(number * batch, (number + 1) * batch), np.zeros(batch, np.int64), 0)
 
-        def ask_teacher(wanted: tuple = wanted) -> Batch:
+        def ask_teacher(wanted: tuple = wanted) -> TrainingBatch:
             faces = bare_faces[wanted]
             return faces._replace(f_t=torch.from_numpy(teacher.embed(faces.faces.numpy())))
 
@@ -130,7 +130,7 @@ def trainer(config: Config, recipe: str, classes: int) -> Trainer:
     return Trainer(student, build_head({"recipe": recipe}, classes, DIM), config.train, torch.device("cpu"), 1)
 
 
-def timed(trainer: Trainer, make_batch: Callable[[], Batch], step: int) -> float:
+def timed(trainer: Trainer, make_batch: Callable[[], TrainingBatch], step: int) -> float:
     began = time.perf_counter()
     trainer.step(make_batch(), step, 1000)
     return time.perf_counter() - began

@@ -37,8 +37,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            raise UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it") from None
+            raise _busy(folder, handle) from None
         os.truncate(handle, 0)
         os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
         yield
@@ -48,3 +47,22 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
         if handle in _held:
             _held.discard(handle)
             os.close(handle)
+
+
+def refuse_busy(folder: Path) -> None:
+    """Raises UserError while another process holds `folder`'s lock; takes and writes nothing."""
+    try:
+        handle = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _busy(folder, handle) from None
+    finally:
+        os.close(handle)
+
+
+def _busy(folder: Path, handle: int) -> UserError:
+    holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+    return UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it")

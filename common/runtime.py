@@ -20,8 +20,8 @@ def choose_device(name: str = "auto") -> torch.device:
         if not torch.cuda.is_available():
             raise ConfigError("--device cuda: torch sees no CUDA device; use --device cpu (GPUS=0)")
         index, cards = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-        if index >= cards:
-            ranks = os.environ.get("LOCAL_WORLD_SIZE", "more")
+        ranks = max(index + 1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        if ranks > cards:  # all ranks refuse, also those that would have one
             raise ConfigError(f"--device cuda: {ranks} ranks, but torch sees {cards} CUDA device(s); use GPUS={cards}")
         return torch.device("cuda", index)
     try:

@@ -12,7 +12,7 @@ import click
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.runtime import choose_device, process_group, set_threads
-from distill.run import launched_ranks, plan_training
+from distill.plan import launched_ranks, plan_training
 from distill.train import train as train_student
 
 
@@ -28,7 +28,8 @@ def main() -> None:
 def train(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Train the student of an experiment, or go on after its last checkpoint."""
     if check:
-        return show_plan(plan_training(config, root, launched_ranks()))
+        set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        return show_plan(plan_training(config, root, device, launched_ranks()))
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):

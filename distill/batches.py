@@ -20,7 +20,7 @@ from common.models import fit
 from distill.pixels import Verify, check_pixels
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """One rank's rows of a global batch.
 
     faces: uint8 (B,H,W,3) RGB. labels: int64 (B,). samples, views: int64 (B,). f_t: float32 (B,D) and confidence:
@@ -67,8 +67,8 @@ def epoch_batches(
         yield order[start : start + batch], shown[start : start + batch]
 
 
-class FaceBatches(Dataset):
-    """What a worker needs to turn (samples, views, epoch) into a Batch; asked by whole batches."""
+class FaceBatches(Dataset[TrainingBatch]):
+    """What a worker needs to turn (samples, views, epoch) into a TrainingBatch; asked by whole batches."""
 
     def __init__(
         self,
@@ -78,18 +78,18 @@ class FaceBatches(Dataset):
         confidence: bool,
         size: tuple[int, int],
         verify: Verify = "sample",
-        mine: slice = slice(None),
+        rows_of_rank: slice = slice(None),
     ) -> None:
         """confidence: gather it with f_t. size: (height, width) of the faces the student sees. verify: the share of
-        them whose pixels are compared with what the teacher saw. mine: rows of a batch whose faces are this rank's;
-        of the others only labels and the teacher's word are asked for."""
+        them whose pixels are compared with what the teacher saw. rows_of_rank: those of a batch whose faces are this
+        rank's; of the others only labels and the teacher's word are asked for."""
         self.source, self.views, self.cache, self.confidence, self.size = source, views, cache, confidence, size
-        self.verify, self.mine = verify, mine
+        self.verify, self.rows_of_rank = verify, rows_of_rank
         self._first: dict[int, np.ndarray] = {}  # the first face a worker sees, for the size of the others
 
-    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch:
+    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> TrainingBatch:
         all_samples, all_views, epoch = wanted
-        samples, views = all_samples[self.mine], all_views[self.mine]
+        samples, views = all_samples[self.rows_of_rank], all_views[self.rows_of_rank]
         faces = [
             self.views.render(self.source.rgb(sample), self.source.number(sample), view)
             for sample, view in zip(samples.tolist(), views.tolist(), strict=True)
@@ -104,7 +104,7 @@ class FaceBatches(Dataset):
             f_t = torch.from_numpy(cache.gather(all_samples, all_views))
             if self.confidence:
                 confidence = torch.from_numpy(cache.confidence(all_samples, all_views))
-        return Batch(
+        return TrainingBatch(
             faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
             labels=torch.from_numpy(labels),
             samples=torch.from_numpy(np.ascontiguousarray(samples)),
@@ -131,7 +131,7 @@ def refuse_labels(labels: np.ndarray, samples: np.ndarray, classes: int) -> None
 class EpochOrder:
     """The DataLoader's sampler: whole batches of one epoch, from batch number `first` on.
 
-    A rank's own, or with head.split_classes the global ones; `mine` are this rank's rows of either.
+    A rank's own, or with head.split_classes the global ones; `rows_of_rank` says which of either are its own.
     """
 
     def __init__(self, config: Config, samples: np.ndarray, rank: int, ranks: int) -> None:
@@ -144,7 +144,7 @@ class EpochOrder:
         return steps_in_epoch(len(self.samples), self._train.batch_size * self._ranks)
 
     @property
-    def mine(self) -> slice:
+    def rows_of_rank(self) -> slice:
         """Rows of a batch whose faces this rank's student sees."""
         batch = self._train.batch_size
         return slice(self._rank * batch, (self._rank + 1) * batch) if self._shared else slice(None)

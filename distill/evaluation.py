@@ -13,15 +13,16 @@ from common.backbones import backbone_size
 from common.config import Config
 from common.errors import ConfigError
 from common.models import UNIT_RGB, TorchNetwork, fit
+from common.progress import progress
 from common.runtime import gather_rows, rank, world_size
-from distill.run import Best, say
+from distill.run import Best
 from distill.step import Trainer
 from distill.undisturbed import part_of_rank, undisturbed
 from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.sets import FaceSet, open_set
 
 
-class Evaluation:
+class StudentEvaluation:
     """The experiment's sets, and numbers of a student on them as `SET.METRIC`."""
 
     def __init__(self, config: Config, root: Path) -> None:
@@ -35,8 +36,7 @@ class Evaluation:
             raise ConfigError(
                 f"train.evaluate_every: none of the sets exists ({', '.join(gone)}). Set it to 0, or get them"
             )
-        if gone:
-            say(f"not evaluated in training, for not being there: {', '.join(gone)}")
+        self.gone = gone
         self._config, self._paths = config, paths
         self._sets = {name: open_set(path, config.evaluate) for name, path in paths.items() if path.exists()}
         if config.train.best_by is not None and rank() == 0:
@@ -80,17 +80,24 @@ class Evaluation:
         return " ".join(f"{name} {numbers[name]:.4f}" for name in chosen if name is not None)
 
     def _embed(self, student: "_FrozenStudent", name: str, faces: FaceSet) -> Embeddings:
-        how, total = self._config.evaluate, len(faces.pictures)
+        options, total = self._config.evaluate, len(faces.pictures)
         parts = [part_of_rank(total, r, world_size()) for r in range(world_size())]
-        mine = faces.pictures[parts[rank()]]
+        pictures_of_rank = faces.pictures[parts[rank()]]
         width = self._config.student.embedding_size
         # Norms travel as a last column; ranks differ by one face at most, and collectives want equal shapes.
         table = torch.zeros(max(part.stop - part.start for part in parts), width + 1)
-        if len(mine):
-            done = embed_with_norms(
-                student, mine, how.batch_size, how.flip, None, how.workers, f"{self._paths[name]}: picture"
-            )
-            table[: len(mine)] = torch.from_numpy(np.column_stack([done.rows, done.norms]))
+        if len(pictures_of_rank):
+            with progress(f"evaluating on {name}", len(pictures_of_rank), quiet=rank() != 0) as advance:
+                done = embed_with_norms(
+                    student,
+                    pictures_of_rank,
+                    options.batch_size,
+                    options.flip,
+                    advance,
+                    options.workers,
+                    f"{self._paths[name]}: picture",
+                )
+            table[: len(pictures_of_rank)] = torch.from_numpy(np.column_stack([done.rows, done.norms]))
         tables = gather_rows(table.to(student.device)).cpu().numpy().reshape(world_size(), len(table), width + 1)
         rows = np.concatenate([t[: part.stop - part.start] for t, part in zip(tables, parts, strict=True)])
         return Embeddings(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())

@@ -7,11 +7,13 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
-from distill.batches import Batch, EpochOrder, FaceBatches
+from distill.batches import EpochOrder, FaceBatches, TrainingBatch
 from distill.worker_deaths import ends_told, prepare_worker
 
 
-def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
+def batch_loader(
+    faces: FaceBatches, order: EpochOrder, workers: int, pin: bool
+) -> DataLoader[TrainingBatch | UserError]:
     """A DataLoader over whole batches; workers stay alive between epochs."""
     return DataLoader(
         _ErrorsAsValues(faces),
@@ -25,7 +27,7 @@ def batch_loader(faces: FaceBatches, order: EpochOrder, workers: int, pin: bool)
     )
 
 
-def batches_of(loader: DataLoader) -> Iterator[Batch]:
+def batches_of(loader: DataLoader[TrainingBatch | UserError]) -> Iterator[TrainingBatch]:
     """The batches of the order's epoch. Raises a worker's UserError as the worker did, and one for a worker's end."""
     batches = iter(loader)
     workers = set(multiprocessing.active_children())
@@ -39,13 +41,13 @@ def batches_of(loader: DataLoader) -> Iterator[Batch]:
         yield batch
 
 
-class _ErrorsAsValues(Dataset):
+class _ErrorsAsValues(Dataset[TrainingBatch | UserError]):
     """A worker's UserError travels as a value: raised there, torch would hand over the text of its traceback."""
 
     def __init__(self, faces: FaceBatches) -> None:
         self._faces = faces
 
-    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> Batch | UserError:
+    def __getitem__(self, wanted: tuple[np.ndarray, np.ndarray, int]) -> TrainingBatch | UserError:
         try:
             return self._faces[wanted]
         except UserError as error:

@@ -2,7 +2,8 @@
 
 `step` is the reference recipe of AdaDistill's training script: a quadratic rise over the warm-up epochs, then a tenth
 at every milestone, each taking effect one epoch before its number. `cosine` (Loshchilov and Hutter, SGDR, 2017,
-without restarts) and `polynomial` fall to zero after a linear warm-up (Goyal et al., 2017). `onecycle` is Smith's
+without restarts) and `polynomial` (`power` 2 is arcface_torch's, 1 a straight line) fall to zero after a linear warm-up
+(Goyal et al., 2017). `onecycle` is Smith's
 1cycle policy (Smith and Topin, Super-Convergence, 2018) with cosine slopes, as in torch.optim.lr_scheduler.OneCycleLR.
 """
 
@@ -34,7 +35,7 @@ def rate_factor(train: TrainConfig, step: int, steps_per_epoch: int) -> float:
         case "cosine":
             return _cosine(1.0, 0.0, (step - warmup) / (total - warmup))
         case "polynomial":
-            return (1 - (step - warmup) / (total - warmup)) ** train.power
+            return math.pow(1 - (step - warmup) / (total - warmup), train.power)
         case unknown:
             assert_never(unknown)
 

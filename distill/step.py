@@ -10,7 +10,7 @@ from common.config import TrainConfig
 from common.faces import four_words
 from common.models import DTYPES
 from common.runtime import mean_over_ranks, rank, world_size
-from distill.batches import Batch
+from distill.batches import TrainingBatch
 from distill.ema import WeightAverage
 from distill.head import Head
 from distill.schedule import peak_rate, rate_factor
@@ -48,7 +48,7 @@ class Trainer:
         )
         self.head.keep_whole_state(self.optimiser)
 
-    def step(self, batch: Batch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
+    def step(self, batch: TrainingBatch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""
         rate = self.peak * rate_factor(self.config, step, steps_per_epoch)
         for group in self.optimiser.param_groups:
@@ -79,7 +79,8 @@ class Trainer:
         torch.manual_seed(low | high << 32)
         dtype = DTYPES[self.config.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            return self.network(self._to_input(faces))
+            f_s: Tensor = self.network(self._to_input(faces))
+            return f_s
 
     @torch.no_grad()
     def _without_graph(self, parts: Sequence[Tensor], step: int) -> Tensor:
@@ -97,8 +98,8 @@ class Trainer:
     def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int) -> None:
         assert f_s.grad is not None
         for number, (part, gradient) in enumerate(zip(parts, f_s.grad.chunk(len(parts)), strict=True)):
-            again = self._forward(part, step, number)
-            again.backward(gradient.to(again.dtype))
+            embedded = self._forward(part, step, number)
+            torch.autograd.backward(embedded, gradient.to(embedded.dtype))
 
     def _share_gradients(self) -> None:
         """Means over ranks, the student's in one call.
@@ -110,12 +111,12 @@ class Trainer:
         if world_size() > 1:
             gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
             flat = mean_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
-            for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
                 gradient.copy_(mean.view(gradient.shape))
 
     def rate(self) -> float:
         """The learning rate of the last step."""
-        return self.optimiser.param_groups[0]["lr"]
+        return float(self.optimiser.param_groups[0]["lr"])
 
     def exported(self) -> nn.Module:
         """The network that leaves the run: the averaged one where the recipe has one."""

@@ -113,9 +113,11 @@ def test_more_ranks_than_cards_are_refused_with_the_number_there_is(monkeypatch)
     with pytest.raises(ConfigError, match="torch sees no CUDA device; use --device cpu"):
         choose_device("cuda")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert choose_device("cuda").index == 0
     monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("cuda").index == 1
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # as CHECK=1 says it, which the first rank prints
     with pytest.raises(ConfigError, match=r"4 ranks, but torch sees 1 CUDA device\(s\); use GPUS=1"):
         choose_device("cuda")

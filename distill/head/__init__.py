@@ -3,9 +3,10 @@
     head = build_head({"margin": "arcface", "m": 0.45}, num_classes=85_742, dim=512)
     out = head(f_s, f_t, labels, epoch)          out.loss.backward(); out.stats
 
-Classes are taken in blocks, split over ranks, or sampled; docs/method.md has the maths.
+Classes are taken in chunks, split over ranks, or sampled; docs/method.md has the maths.
 """
 
+from distill.head.class_shard import refuse_fewer_classes
 from distill.head.first_centers import starting_centers
 from distill.head.head import Head, HeadOutput, build_head
 
@@ -13,5 +14,6 @@ __all__ = [
     "Head",
     "HeadOutput",
     "build_head",
+    "refuse_fewer_classes",
     "starting_centers",
 ]

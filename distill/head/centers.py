@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.head.split import Split, keep_whole_weight
+from distill.head.class_shard import ClassShard, keep_whole_weight
 
 INIT_STD = 0.01
 _ROWS = 1 << 14  # centres drawn or normalised at a time
@@ -18,22 +18,22 @@ _ROWS = 1 << 14  # centres drawn or normalised at a time
 class LearnedCenters(nn.Module):
     """Centres that are parameters of the optimiser, as in standalone ArcFace, CosFace and AdaFace."""
 
-    def __init__(self, split: Split, dim: int) -> None:
+    def __init__(self, shard: ClassShard, dim: int) -> None:
         super().__init__()
-        self.split = split
-        self.weight = nn.Parameter(_random(split, dim))
-        keep_whole_weight(self, split)
+        self.shard = shard
+        self.weight = nn.Parameter(_random(shard, dim))
+        keep_whole_weight(self, shard)
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here; made anew, since every step moves them all."""
         return F.normalize(self.weight.detach()[which])
 
-    def of_raw(self, which: slice | Tensor, of_unit: Tensor) -> Tensor:
+    def raw_gradient(self, which: slice | Tensor, unit_gradient: Tensor) -> Tensor:
         """Gradient of raw centres (n,D) from that of their directions: its tangential part over their length."""
         raw = self.weight.detach()[which]
         norm = raw.norm(dim=1, keepdim=True).clamp_min(1e-12)
         unit = raw / norm
-        return of_unit.sub_(unit.mul_((unit * of_unit).sum(1, keepdim=True))).div_(norm)
+        return unit_gradient.sub_(unit.mul_((unit * unit_gradient).sum(1, keepdim=True))).div_(norm)
 
 
 class KeptCenters(nn.Module):
@@ -41,15 +41,15 @@ class KeptCenters(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, split: Split, dim: int, precision: str = "float32") -> None:
+    def __init__(self, shard: ClassShard, dim: int, precision: str = "float32") -> None:
         """precision: of the kept directions; `float32` keeps the centres' own."""
         super().__init__()
-        self.split = split
-        self.register_buffer("weight", _random(split, dim))
+        self.shard = shard
+        self.register_buffer("weight", _random(shard, dim))
         self._low = precision == "bfloat16"
         self._unit: Tensor | None = None
         self._normalised: tuple[int, int] | None = None
-        keep_whole_weight(self, split)
+        keep_whole_weight(self, shard)
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here."""
@@ -60,13 +60,13 @@ class KeptCenters(nn.Module):
             self._normalised = self._state()
         return self._unit[which]
 
-    def of_raw(self, which: slice | Tensor, of_unit: Tensor) -> Tensor:
+    def raw_gradient(self, which: slice | Tensor, unit_gradient: Tensor) -> Tensor:
         raise AssertionError("these centres have no gradient")
 
     @torch.no_grad()
     def move(self, labels: Tensor, alpha: Tensor, unit_t: Tensor) -> None:
         """`move_centers` on those held here, from all rows of the global batch; only what moved is normalised again."""
-        places, held = self.split.locate(labels)
+        places, held = self.shard.locate(labels)
         unit = self.unit()
         moved = move_centers(self.weight, places, alpha, unit_t, held)
         unit[moved] = F.normalize(self.weight[moved]).to(unit.dtype)
@@ -102,12 +102,12 @@ def move_centers(weight: Tensor, labels: Tensor, alpha: Tensor, unit_t: Tensor, 
     return classes
 
 
-def _random(split: Split, dim: int) -> Tensor:
+def _random(shard: ClassShard, dim: int) -> Tensor:
     """This part's rows of the centres that torch's generator gives, the same however the classes are split."""
-    weight = torch.empty(len(split), dim)
-    for start in range(0, split.classes, _ROWS):
-        rows = torch.randn(min(_ROWS, split.classes - start), dim).mul_(INIT_STD)
-        low, high = max(start, split.first), min(start + len(rows), split.first + len(split))
+    weight = torch.empty(len(shard), dim)
+    for start in range(0, shard.classes, _ROWS):
+        rows = torch.randn(min(_ROWS, shard.classes - start), dim).mul_(INIT_STD)
+        low, high = max(start, shard.first), min(start + len(rows), shard.first + len(shard))
         if low < high:
-            weight[low - split.first : high - split.first] = rows[low - start : high - start]
+            weight[low - shard.first : high - shard.first] = rows[low - start : high - start]
     return weight

@@ -21,11 +21,11 @@ from common.config import HeadConfig
 from common.runtime import gather_rows, mean_over_ranks
 from distill.head import margins
 from distill.head.centers import KeptCenters, LearnedCenters
+from distill.head.class_shard import ClassShard, keep_whole_momentum
 from distill.head.columns import Columns
 from distill.head.logits import Arithmetic
 from distill.head.sampling import sample_classes, sample_size
 from distill.head.softmax import MarginCrossEntropy
-from distill.head.split import Split, keep_whole_momentum
 
 SMALLEST = 1e-6
 
@@ -51,7 +51,7 @@ class Head(nn.Module):
     def __init__(self, config: HeadConfig, num_classes: int, dim: int, seed: int = 0) -> None:
         super().__init__()
         self.config, self.seed = config, seed
-        self.split = Split.over_ranks(num_classes) if config.split_classes else Split(num_classes)
+        self.shard = ClassShard.over_ranks(num_classes) if config.split_classes else ClassShard(num_classes)
         self.sample = sample_size(config.sample_rate, num_classes)
         self.arithmetic = Arithmetic(
             s=config.s,
@@ -62,9 +62,9 @@ class Head(nn.Module):
         )
         self.centers: LearnedCenters | KeptCenters
         if config.centers == "learned":
-            self.centers = LearnedCenters(self.split, dim)
+            self.centers = LearnedCenters(self.shard, dim)
         else:
-            self.centers = KeptCenters(self.split, dim, config.precision)
+            self.centers = KeptCenters(self.shard, dim, config.precision)
         if config.margin == "adaface":
             self.norms = margins.NormStatistics(config.norm_mean, config.norm_std, config.t_alpha)
 
@@ -94,21 +94,21 @@ class Head(nn.Module):
 
     def average_gradients(self) -> None:
         """Mean over ranks of the gradient of learned centres; split ones have theirs from all rows already."""
-        for parameter in self.parameters() if self.split.parts == 1 else ():
+        for parameter in self.parameters() if self.shard.parts == 1 else ():
             if parameter.grad is not None:
                 mean_over_ranks(parameter.grad)
 
     def keep_whole_state(self, optimiser: Optimizer) -> None:
         """Make the optimiser's saved state that of all classes, as the head's own is."""
         if isinstance(self.centers, LearnedCenters):
-            keep_whole_momentum(optimiser, self.centers.weight, self.split)
+            keep_whole_momentum(optimiser, self.centers.weight, self.shard)
 
     def _forward(
         self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)
-        batch, norm = self.split.gather(unit_s.detach()), self.split.gather(f_s.detach().norm(dim=1))
+        batch, norm = self.shard.gather(unit_s.detach()), self.shard.gather(f_s.detach().norm(dim=1))
         self._refuse_misfit(len(batch), f_t, labels, confidence)
         cos_st = lam = None
         if f_t is not None:
@@ -128,13 +128,13 @@ class Head(nn.Module):
 
     def _all_rows(self, x: Tensor) -> Tensor:
         """The global batch's rows; where classes are split, that is what every rank has already."""
-        return gather_rows(x) if self.split.parts == 1 else x
+        return gather_rows(x) if self.shard.parts == 1 else x
 
     def _lam(self, labels: Tensor, unit_t: Tensor) -> Tensor:
         """cos(w_y, f_t) before the centre moves, in [SMALLEST, 1]; (B,) or (W*B,)."""
-        places, held = self.split.locate(labels)
+        places, held = self.shard.locate(labels)
         lam = F.cosine_similarity(self.centers.weight.detach()[places], unit_t)
-        return self.split.sum(lam if held is None else torch.where(held, lam, 0)).clamp(SMALLEST, 1)
+        return self.shard.sum(lam if held is None else torch.where(held, lam, 0)).clamp(SMALLEST, 1)
 
     @torch.no_grad()
     def _distil(self, labels: Tensor, cos_st: Tensor, lam: Tensor, unit_t: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ class Head(nn.Module):
         """The classes that take part in this step, None for all."""
         if self.sample is None or not self.training:
             return None
-        return sample_classes(self._all_rows(labels), self.split.classes, self.sample, self.seed, step)
+        return sample_classes(self._all_rows(labels), self.shard.classes, self.sample, self.seed, step)
 
     def _scaler(
         self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float, stats: dict[str, Tensor]
@@ -197,9 +197,9 @@ class Head(nn.Module):
         if len(labels) != rows:
             raise ValueError(f"{len(labels)} labels for {rows} rows, with split classes those of all ranks")
         # On another device this would wait for it: FaceBatches has looked at them.
-        if labels.device.type == "cpu" and ((labels < 0) | (labels >= self.split.classes)).any():
+        if labels.device.type == "cpu" and ((labels < 0) | (labels >= self.shard.classes)).any():
             found = f"{int(labels.min())}..{int(labels.max())}"
-            raise ValueError(f"labels {found} for a head of {self.split.classes} classes, 0..{self.split.classes - 1}")
+            raise ValueError(f"labels {found} for a head of {self.shard.classes} classes, 0..{self.shard.classes - 1}")
         if f_t is None and (config.geometry != "off" or (self.training and config.centers == "distilled")):
             raise ValueError(f"centers = {config.centers!r} with geometry = {config.geometry!r} needs f_t")
         if (confidence is not None) != (config.geometry == "cached"):

@@ -1,4 +1,4 @@
-"""The logits of a step, block by block, and their sum as exponentials.
+"""The logits of a step, chunk by chunk, and their sum as exponentials.
 
 Where all of them fit into a given number of bytes they are formed once and kept; else they are formed a second time
 for the gradient, so that nothing of size B x C exists.
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill.head.columns import Block, Columns
+from distill.head.columns import Chunk, Columns
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Logits:
 
     def __init__(self, unit_s: Tensor, columns: Columns, arithmetic: Arithmetic) -> None:
         """unit_s: (B,D)."""
-        self._unit_s, self._columns, self._how = unit_s, columns, arithmetic
+        self._unit_s, self._columns, self._arithmetic = unit_s, columns, arithmetic
         self._lowest = torch.full_like(unit_s[:, 0], torch.finfo(unit_s.dtype).min)
         fits = len(unit_s) * len(columns) * unit_s.element_size() <= arithmetic.keep
-        # Block after block, each of them contiguous, in one piece of memory: many pieces would scatter the free space.
+        # Chunk after chunk, each of them contiguous, in one piece of memory: many pieces would scatter the free space.
         self._kept = unit_s.new_empty(len(columns) * len(unit_s)) if fits else None
         if arithmetic.limit is not None:  # the very number that `form` makes of it
             self._bound = float(torch.tensor(arithmetic.limit, dtype=unit_s.dtype, device="cpu") * arithmetic.s)
@@ -46,39 +46,39 @@ class Logits:
 
         Online: maximum and sum so far, rescaled as they grow.
         """
-        split = self._columns.centers.split
+        shard = self._columns.centers.shard
         top = self._lowest
         total = torch.zeros_like(top)
-        for block in self._columns.blocks():
-            logits = self.form(block)
+        for chunk in self._columns.chunks():
+            logits = self.form(chunk)
             if self._kept is not None:
-                logits = self._place(block, self._kept).copy_(logits)
+                logits = self._place(chunk, self._kept).copy_(logits)
             higher = torch.maximum(top, logits.amax(1))
             total.mul_((top - higher).exp_()).add_((logits - higher[:, None]).exp_().sum(1))
             top = higher
-        highest = split.max(top.clone())
-        return highest, split.sum(total.mul_((top - highest).exp_()))
+        highest = shard.max(top.clone())
+        return highest, shard.sum(total.mul_((top - highest).exp_()))
 
-    def again(self) -> Iterator[tuple[Block, Tensor]]:
-        """Every block with its logits (B,n), which the caller may write over."""
-        for block in self._columns.blocks():
-            yield block, self.form(block) if self._kept is None else self._place(block, self._kept)
+    def second_pass(self) -> Iterator[tuple[Chunk, Tensor]]:
+        """Every chunk with its logits (B,n), which the caller may write over."""
+        for chunk in self._columns.chunks():
+            yield chunk, self.form(chunk) if self._kept is None else self._place(chunk, self._kept)
 
-    def _place(self, block: Block, kept: Tensor) -> Tensor:
+    def _place(self, chunk: Chunk, kept: Tensor) -> Tensor:
         rows = len(self._unit_s)
-        return kept[block.start * rows : block.stop * rows].view(rows, -1)
+        return kept[chunk.start * rows : chunk.stop * rows].view(rows, -1)
 
     def clamped(self, logits: Tensor) -> Tensor | None:
         """Where a cosine was beyond the limit: bool (B,n), None without a limit."""
-        return None if self._how.limit is None else logits.abs() >= self._bound
+        return None if self._arithmetic.limit is None else logits.abs() >= self._bound
 
-    def form(self, block: Block) -> Tensor:
-        """The logits (B,n) of a block, made anew."""
-        logits = product(self._unit_s, self._columns.unit(block).T, self._how.precision)
-        if self._how.limit is not None:
-            logits.clamp_(-self._how.limit, self._how.limit)
-        logits *= self._how.s
-        block.put_own(logits, self._lowest)
+    def form(self, chunk: Chunk) -> Tensor:
+        """The logits (B,n) of a chunk, made anew."""
+        logits = product(self._unit_s, self._columns.unit(chunk).T, self._arithmetic.precision)
+        if self._arithmetic.limit is not None:
+            logits.clamp_(-self._arithmetic.limit, self._arithmetic.limit)
+        logits *= self._arithmetic.s
+        chunk.put_own(logits, self._lowest)
         return logits
 
 

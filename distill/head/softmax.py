@@ -1,6 +1,6 @@
 """Softmax cross-entropy over class centres with a margin on the target; the gradient is made in the forward pass.
 
-Two passes over blocks of columns: the sum of exponentials, then logits -> gradient of the cosines up to a number a row,
+Two passes over chunks of columns: the sum of exponentials, then logits -> gradient of the cosines up to a number a row,
 in place, and at once through the products that need the centres. The backward pass is one multiplication.
 """
 
@@ -34,7 +34,7 @@ class MarginCrossEntropy(torch.autograd.Function):
         over all ranks where classes are split. batch: (B,D), or (W*B,D) with split classes, the rows of all ranks.
         Cosines beyond the limit pass no gradient.
         """
-        split = columns.centers.split
+        shard = columns.centers.shard
         value, slope = margin(columns.target_cosine(batch))
         target = arithmetic.s * value
         logits = Logits(batch, columns, arithmetic)
@@ -44,37 +44,37 @@ class MarginCrossEntropy(torch.autograd.Function):
         odds = top - target + others.log()
         per_other = odds.sigmoid() / others  # p_c = per_other * exp(logit_c - top)
 
-        of_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
-        of_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        gradient_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
+        gradient_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         # What all of a row has in common is multiplied to its product, not to its B x C numbers.
         scale = per_other.mul_(arithmetic.s / len(unit_s))[:, None]
-        scaled_batch = batch * (scale / split.parts) if of_c is not None else batch
+        scaled_batch = batch * (scale / shard.parts) if gradient_c is not None else batch
         own = -others * slope
-        for block, x in logits.again() if of_s is not None or of_c is not None else ():
+        for chunk, x in logits.second_pass() if gradient_s is not None or gradient_c is not None else ():
             clamped = logits.clamped(x)
             x.sub_(top[:, None]).exp_()
             if clamped is not None:
                 x.masked_fill_(clamped, 0)
-            block.put_own(x, own)
-            if of_s is not None:
-                of_s += product(x, columns.unit(block), arithmetic.precision)
-            if of_c is not None:
-                columns.add_gradient(block, product(x.T, scaled_batch, arithmetic.precision), of_c)
-        if of_s is not None:
-            of_s = split.mine(split.sum(of_s.mul_(scale)))
+            chunk.put_own(x, own)
+            if gradient_s is not None:
+                gradient_s += product(x, columns.unit(chunk), arithmetic.precision)
+            if gradient_c is not None:
+                columns.add_gradient(chunk, product(x.T, scaled_batch, arithmetic.precision), gradient_c)
+        if gradient_s is not None:
+            gradient_s = shard.rows_of_rank(shard.sum(gradient_s.mul_(scale)))
         # Kept here rather than saved for backward, so that backward can give them away without a copy.
-        ctx.gradients = of_s, of_c
-        target = split.mine(target)
+        ctx.gradients = gradient_s, gradient_c
+        target = shard.rows_of_rank(target)
         ctx.mark_non_differentiable(target)
-        return -F.logsigmoid(-split.mine(odds)).mean(), target
+        return -F.logsigmoid(-shard.rows_of_rank(odds)).mean(), target
 
     @staticmethod
     def backward(ctx: Any, of_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.gradients is None:
             raise RuntimeError("a second backward pass through the head: its gradient was given away by the first")
-        (of_s, of_c), ctx.gradients = ctx.gradients, None
+        (gradient_s, gradient_c), ctx.gradients = ctx.gradients, None
         return (
-            of_s.mul_(of_loss) if of_s is not None else None,
-            of_c.mul_(of_loss) if of_c is not None else None,
+            gradient_s.mul_(of_loss) if gradient_s is not None else None,
+            gradient_c.mul_(of_loss) if gradient_c is not None else None,
             *(None,) * 4,
         )

@@ -1,13 +1,26 @@
 """A training run from outside the step: what it is made of, what it keeps on disk, what it says, what it will cost."""
 
 from distill.run.checkpoints import written_or_told
-from distill.run.console import duration_text, numbers_text, say
+from distill.run.console import Console, duration_text, folded, line_due, progress_text, say
 from distill.run.curves import Curves
-from distill.run.forecast import disk_bytes, forecast_text, refuse_full_disk
+from distill.run.forecast import (
+    checkpoint_bytes,
+    disk_bytes,
+    forecast_text,
+    refuse_full_disk,
+)
 from distill.run.guard import refuse_non_finite
-from distill.run.parts import Run, new_trainer, opened_run
-from distill.run.plan import launched_ranks, plan_training
+from distill.run.parts import (
+    Run,
+    face_batches,
+    new_trainer,
+    open_cache,
+    opened_run,
+    refuse_precision,
+    too_few_text,
+)
 from distill.run.resume import Best, Progress, resume_run, save_progress
+from distill.run.run_dir import refuse_unusable
 from distill.run.students import BEST_STUDENT, STUDENT, export, write_summary
 from distill.run.window import Window
 
@@ -15,24 +28,31 @@ __all__ = [
     "BEST_STUDENT",
     "STUDENT",
     "Best",
+    "Console",
     "Curves",
     "Progress",
     "Run",
     "Window",
+    "checkpoint_bytes",
     "disk_bytes",
     "duration_text",
     "export",
+    "face_batches",
+    "folded",
     "forecast_text",
-    "launched_ranks",
+    "line_due",
     "new_trainer",
-    "numbers_text",
+    "open_cache",
     "opened_run",
-    "plan_training",
+    "progress_text",
     "refuse_full_disk",
     "refuse_non_finite",
+    "refuse_precision",
+    "refuse_unusable",
     "resume_run",
     "save_progress",
     "say",
+    "too_few_text",
     "write_summary",
     "written_or_told",
 ]

@@ -69,7 +69,7 @@ def latest(
                 if damaged is not None:
                     raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
                 file.seek(0)
-                state = torch.load(file, map_location="cpu", weights_only=True)
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
                 check(state)
                 return state
             except MemoryError:

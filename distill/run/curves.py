@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
-from torch.utils.tensorboard import SummaryWriter
 
+from common.config import Config
 from common.documents import read_regular
 from common.errors import DataError, UserError
 from common.files import replacing, sync
+from distill.run.board import Board
 
 _LINE = TypeAdapter(dict[str, float | None])
 _REMEDY = "move it away: the run goes on without its earlier curves"
@@ -36,7 +37,14 @@ class Curves:
                     temporary.write_bytes(b"".join(line + b"\n" for line in kept))
             self._file = open(self._path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - lives as long as the run
             sync(run_dir)
-            self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step + 1)
+            self._board = Board(run_dir, step)
+        self._always: str | None = None
+
+    def describe(self, config: Config) -> None:
+        """The configuration for TensorBoard; a chart of `train.best_by` is always there."""
+        self._always = config.train.best_by
+        with self._writing():
+            self._board.describe(config)
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
         """Keep the numbers of a step, `epoch` among them; one that is not finite, which JSON does not have, becomes
@@ -44,8 +52,7 @@ class Curves:
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         with self._writing():
             self._file.write(json.dumps({"step": step, **finite}) + "\n")
-            for name, value in numbers.items():
-                self._board.add_scalar(name, value, step)
+            self._board.add(step, numbers, self._always)
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint counts on those before it."""

@@ -13,11 +13,11 @@ from cache.format import describe_faces
 from cache.several import Teachers, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
-from common.errors import ConfigError
+from common.errors import ConfigError, UserError
 from common.faces import FaceSource, Views, decoder_version
 from common.plan import open_faces
 from common.runtime import rank, world_size
-from distill.batches import EpochOrder, FaceBatches, kept_samples
+from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
 from distill.head import Head, build_head, starting_centers
 from distill.loading import batch_loader
 from distill.run.run_dir import claimed
@@ -30,7 +30,7 @@ class Run:
 
     source: FaceSource
     order: EpochOrder
-    loader: DataLoader
+    loader: DataLoader[TrainingBatch | UserError]
     trainer: Trainer
 
 
@@ -43,19 +43,23 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     """
     refuse_precision(config.train.precision, device)
     source = open_faces(config, root)
-    views = Views.of(config.views)
-    cache = open_cache(config, root, source, views) if config.head.reads_teacher else None
+    cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
         raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
     centers = starting_centers(config, root, cache, source.num_classes)
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
-        size = backbone_size(config.student.backbone)
-        confidence = config.head.geometry == "cached"
-        faces = FaceBatches(source, views, cache, confidence, size, config.train.verify, order.mine)
+        faces = face_batches(config, source, cache, order)
         loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
         yield Run(source, order, loader, trainer)
+
+
+def face_batches(config: Config, source: FaceSource, cache: Teachers | None, order: EpochOrder) -> FaceBatches:
+    """What makes the batches of an order."""
+    size, confidence = backbone_size(config.student.backbone), config.head.geometry == "cached"
+    views = Views.of(config.views)
+    return FaceBatches(source, views, cache, confidence, size, config.train.verify, order.rows_of_rank)
 
 
 def too_few_text(samples: int, batch: int) -> str:
@@ -95,5 +99,5 @@ def new_trainer(config: Config, source: FaceSource, centers: Tensor | None, devi
     student = build_backbone(config.student.backbone, config.student.embedding_size)
     head: Head = build_head(config.head, source.num_classes, config.student.embedding_size, config.train.seed)
     if centers is not None:
-        head.centers.weight.copy_(head.split.share(centers))
+        head.centers.weight.copy_(head.shard.share(centers))
     return Trainer(student, head, config.train, device, world_size())

@@ -1,5 +1,6 @@
 """How far a run has come, and how it goes on from its newest checkpoint."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,36 +71,43 @@ def save_progress(config: Config, trainer: Trainer, progress: Progress) -> None:
     barrier()
 
 
-def resume_run(config: Config, trainer: Trainer, steps_in_epoch: int, samples: int) -> Progress:
-    """Load the newest checkpoint, or stay at the start.
+def resume_run(
+    config: Config,
+    trainer: Trainer,
+    steps_in_epoch: int,
+    samples: int,
+    ranks_now: int,
+    tell: Callable[[str], None] = say,
+) -> Progress:
+    """Load the newest checkpoint, or stay at the start. tell: called with what is worth knowing, a line each.
 
     Raises ConfigError when the global batch is another one, and not because of the number of ranks; DataError for a
     checkpoint of another network.
     """
-    state = checkpoints.latest(folder(config), lambda state: _check(state, trainer), say)
+    state = checkpoints.latest(folder(config), lambda state: _check(state, trainer), tell)
     if state is None:
         return Progress()
     saved = _about(state)
     step, best, ranks, batch_size = saved.step, saved.best, saved.ranks, saved.batch_size
-    then, now = ranks * batch_size, world_size() * config.train.batch_size
+    then, now = ranks * batch_size, ranks_now * config.train.batch_size
     before = samples // then  # steps of an epoch
     if then != now:
         if batch_size != config.train.batch_size:
             raise ConfigError(
                 f"{config.run_dir}: train.batch_size was {batch_size} on {ranks} rank(s), a global batch of {then}; it "
-                f"is {now} now, on {world_size()}: keep the global batch, or give the experiment another name"
+                f"is {now} now, on {ranks_now}: keep the global batch, or give the experiment another name"
             )
         epoch, batches = divmod(step, before)
         step = epoch * steps_in_epoch + min(batches * then // now, steps_in_epoch - 1)
         if best is not None:  # evaluations are at ends of epochs
             best = best.model_copy(update={"step": best.step // before * steps_in_epoch})
-        say(
-            f"a global batch of {now} after {then}, on {world_size()} rank(s) after {ranks}: the run goes on at the"
+        tell(
+            f"a global batch of {now} after {then}, on {ranks_now} rank(s) after {ranks}: the run goes on at the"
             " same place of its epoch, with the learning rate of the new batch, as another run than it was"
         )
-    elif ranks != world_size():
-        say(
-            f"{world_size()} rank(s) after {ranks}, the same global batches: sums are rounded in another order, and "
+    elif ranks != ranks_now:
+        tell(
+            f"{ranks_now} rank(s) after {ranks}, the same global batches: sums are rounded in another order, and "
             f"BatchNorm sees {'the same rows' if config.train.sync_batchnorm else 'the rows of one rank'}"
         )
     try:
@@ -109,7 +117,7 @@ def resume_run(config: Config, trainer: Trainer, steps_in_epoch: int, samples: i
             f"{folder(config)}: the newest checkpoint is of another network ({checkpoints.first_line(error)}): give "
             "the experiment another name, or remove the folder"
         ) from error
-    say(f"going on after step {step:,}, epoch {step / steps_in_epoch:.2f} of {config.train.epochs}")
+    tell(f"going on after step {step:,}, epoch {step / steps_in_epoch:.2f} of {config.train.epochs}")
     return Progress(step, saved.seconds, best, saved.seconds, saved.step / before)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from common.runtime import gather_rows, mean_over_ranks
-from distill.batches import Batch
+from distill.batches import TrainingBatch
 
 
 class BadStep(NamedTuple):
@@ -40,7 +40,7 @@ class Window:
         """Steps since the last line."""
         return len(self._steps)
 
-    def timed(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def timed(self, batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
         """The batches, noting how long each was waited for."""
         iterator = iter(batches)
         while True:
@@ -52,7 +52,7 @@ class Window:
             self._waited += time.perf_counter() - asked
             yield batch
 
-    def add(self, batch: Batch, scalars: dict[str, Tensor]) -> None:
+    def add(self, batch: TrainingBatch, scalars: dict[str, Tensor]) -> None:
         """Note one step's scalars."""
         self._steps.append({name: x.detach().float() for name, x in scalars.items()})
         self._batches.append(torch.stack([batch.samples, batch.views], 1))
@@ -74,8 +74,8 @@ class Window:
 
     def bad_step(self, step: int, last_step: int, name: str, value: float) -> BadStep:
         """A step of this window with its global batch; to be asked for on all ranks."""
-        mine = self._batches[step - last_step - 1].to(self._steps[0]["loss"].device)
-        return BadStep(step, name, value, *gather_rows(mine).T.tolist())
+        samples_and_views = self._batches[step - last_step - 1].to(self._steps[0]["loss"].device)
+        return BadStep(step, name, value, *gather_rows(samples_and_views).T.tolist())
 
     def close(self, ranks: int) -> tuple[dict[str, float], float]:
         """(means over the window and all ranks with pace, seconds of the window); the next window begins."""

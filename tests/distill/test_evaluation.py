@@ -11,7 +11,7 @@ from common.config import ModelConfig
 from common.errors import ConfigError
 from common.faces.sources import open_source
 from common.models.face_model import open_model
-from distill.evaluation import Evaluation
+from distill.evaluation import StudentEvaluation
 from distill.run.parts import new_trainer
 from distill.run.resume import Best
 from evaluate.run import evaluate_models
@@ -53,7 +53,7 @@ def embed_on_rank(rank: int) -> None:
     trainer = new_trainer(config, open_source("data/faces"), None, torch.device("cpu"))
     for buffer in trainer.student.buffers():
         buffer.add_(rank)  # running statistics of a rank's own rows
-    numbers = Evaluation(config, Path("data")).measure(trainer)
+    numbers = StudentEvaluation(config, Path("data")).measure(trainer)
     Path(f"numbers{rank}.json").write_text(json.dumps(numbers))
 
 
@@ -75,7 +75,7 @@ def test_sets_and_metrics_that_are_not_there_are_refused_before_the_first_step(p
 
 def test_the_lowest_error_rate_is_the_best(paired):
     config = experiment(evaluate=SETS, train={**EVERY, "best_by": "pairs.eer"})
-    evaluation = Evaluation(config, Path("data"))
+    evaluation = StudentEvaluation(config, Path("data"))
     assert evaluation.better({"pairs.eer": 0.2}, None) == 0.2
     best = Best(step=4, metric="pairs.eer", value=0.2)
     assert evaluation.better({"pairs.eer": 0.1}, best) == 0.1

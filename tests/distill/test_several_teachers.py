@@ -12,8 +12,8 @@ from cache.several import SeveralCaches
 from common.faces.sources import open_source
 from common.faces.views import Views
 from distill.batches import FaceBatches
+from distill.plan import plan_training
 from distill.run import checkpoints
-from distill.run.plan import plan_training
 from distill.step import Trainer
 from distill.train import train
 from tests.distill.small_runs import curves, equal

@@ -23,7 +23,9 @@ def test_batches_of_a_split_head_have_every_ranks_labels_and_teacher_and_ones_ow
     orders = [[EpochOrder(config, np.arange(len(source)), rank, 2) for rank in range(2)] for config in (split, own)]
     batches = [
         [
-            FaceBatches(source, Views("flip"), cache, True, (112, 112), mine=order.mine)[next(iter(order))]
+            FaceBatches(source, Views("flip"), cache, True, (112, 112), rows_of_rank=order.rows_of_rank)[
+                next(iter(order))
+            ]
             for order in row
         ]
         for row in orders

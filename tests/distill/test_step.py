@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from common.config import TrainConfig
-from distill.batches import Batch
+from distill.batches import TrainingBatch
 from distill.head.head import build_head
 from distill.step import Trainer
 from tests.distill.small_runs import CPU, equal
@@ -32,11 +32,11 @@ def trainer(over_batch: bool = False, **train) -> Trainer:
     return Trainer(Student(over_batch), head, TrainConfig(batch_size=ROWS, lr=0.1, **train), CPU, 1)
 
 
-def batch(step: int) -> Batch:
+def batch(step: int) -> TrainingBatch:
     generator = torch.Generator().manual_seed(step)
     faces = torch.randint(0, 256, (ROWS, 8, 8, 3), generator=generator, dtype=torch.uint8)
     labels, f_t = torch.randint(CLASSES, (ROWS,), generator=generator), torch.randn(ROWS, DIM, generator=generator)
-    return Batch(faces, labels, torch.arange(ROWS), torch.zeros(ROWS, dtype=torch.int64), f_t, None)
+    return TrainingBatch(faces, labels, torch.arange(ROWS), torch.zeros(ROWS, dtype=torch.int64), f_t, None)
 
 
 def after(trained: Trainer, steps: int = STEPS) -> list[float]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from common.config import TrainConfig
 from common.runtime import mean_over_ranks, world_size
-from distill.batches import Batch
+from distill.batches import TrainingBatch
 from distill.head.head import build_head
 from distill.step import Trainer
 from distill.sync_batchnorm import synchronise
@@ -92,8 +92,8 @@ def losses(rank: int, ranks: int, sync: bool, dtype: torch.dtype = torch.float32
         faces = torch.randint(0, 128, (ROWS, 8, 8, 3), generator=generator, dtype=torch.uint8)
         faces += (labels * 14).to(torch.uint8)[:, None, None, None]
         f_t = teacher[labels] + 0.3 * torch.randn(ROWS, DIM, generator=generator)
-        batch = Batch(faces, labels, torch.arange(ROWS), torch.zeros(ROWS, dtype=torch.int64), f_t, None)
-        mine = Batch(*(None if x is None else x[rows] for x in batch))
+        batch = TrainingBatch(faces, labels, torch.arange(ROWS), torch.zeros(ROWS, dtype=torch.int64), f_t, None)
+        mine = TrainingBatch(*(None if x is None else x[rows] for x in batch))
         found.append(mean_over_ranks(trainer.step(mine, step, 10)["loss"].clone()))
     assert trainer.average is not None
     return torch.stack([*found, *(p.sum() for p in (*student.parameters(), *trainer.average.network.parameters()))])

@@ -1,4 +1,4 @@
-"""Play the reference sequences of tests/golden/heads through our head: whole, in blocks, or split over ranks."""
+"""Play the reference sequences of tests/golden/heads through our head: whole, in chunks, or split over ranks."""
 
 import json
 from pathlib import Path
@@ -76,7 +76,7 @@ class Sequence:
     @torch.no_grad()
     def put(self, kernel: np.ndarray) -> None:
         """Centres from the reference's (D,C) kernel."""
-        self.head.centers.weight.copy_(self.head.split.share(torch.from_numpy(kernel.T.copy())))
+        self.head.centers.weight.copy_(self.head.shard.share(torch.from_numpy(kernel.T.copy())))
 
     def step(self, t: int) -> dict[str, Tensor]:
         """Step t: loss, logits (B,C here) of other classes, gradients (of this rank's rows), centres and statistics."""

@@ -75,7 +75,7 @@ def test_sequences_are_followed(name):
 
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_sequences_are_followed_in_blocks(name, monkeypatch):
-    monkeypatch.setattr(columns, "block_width", lambda batch, device: 17)
+    monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 17)
     assert_follows(name, Sequence(name, {"logits_mib": 0}).play())
 
 

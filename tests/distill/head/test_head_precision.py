@@ -41,14 +41,14 @@ def rows_of_all_losses() -> tuple[Tensor, Tensor, Tensor]:
 def build(margin: str, way: str) -> Head:
     section = {"margin": margin, "centers": "frozen", "s": S} | ({} if margin == "none" else {"m": M})
     head = build_head(section | WAYS[way], CLASSES, DIM, seed=2)
-    head.centers.weight.copy_(head.split.share(rows_of_all_losses()[1]))
+    head.centers.weight.copy_(head.shard.share(rows_of_all_losses()[1]))
     return head
 
 
 def gradient(head: Head) -> Tensor:
     """Of this rank's rows, for the mean of all."""
     f_s, _, labels = rows_of_all_losses()
-    if head.split.parts == 1:
+    if head.shard.parts == 1:
         labels = labels.chunk(world_size())[rank()]
     mine = f_s.chunk(world_size())[rank()].clone().requires_grad_()
     head(mine, None, labels, 0.0).loss.backward()
@@ -81,7 +81,7 @@ def test_rows_keep_their_digits_however_well_they_are_learned(margin, way, monke
     if way != OF_ONEDNN:
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     if way in ("in blocks", "formed twice"):
-        monkeypatch.setattr(columns, "block_width", lambda batch, device: 300)
+        monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 300)
     f_s, weight, labels = rows_of_all_losses()
     head = build(margin, "whole" if way == "split" else way)
     ours = gradient(head)  # also moves AdaFace's statistics, as both formulas below then find them

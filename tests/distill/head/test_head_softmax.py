@@ -17,7 +17,7 @@ ROWS, CLASSES, DIM, S, M = 6, 23, 12, 16.0, 0.4
 @pytest.fixture(params=["kept", "formed twice"])
 def in_blocks(request, monkeypatch) -> dict:
     """Four blocks of columns, with logits kept and not; the [head] keys that say so."""
-    monkeypatch.setattr(columns, "block_width", lambda batch, device: 7)
+    monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 7)
     return {"logits_mib": 1 if request.param == "kept" else 0}
 
 
@@ -80,13 +80,15 @@ def test_a_sample_of_classes_gives_the_loss_and_gradients_over_them_alone(margin
         weight = head.centers.weight.detach().clone().requires_grad_()  # after distilled ones moved
         plain = plain_loss(head, f_s, weight, labels, classes)
         torch.testing.assert_close(loss, plain, rtol=1e-12, atol=0)
-        of_s, of_c = torch.autograd.grad(plain, (f_s, weight))
-        torch.testing.assert_close(torch.autograd.grad(loss, f_s, retain_graph=False)[0], of_s, rtol=1e-9, atol=1e-12)
+        gradient_s, gradient_c = torch.autograd.grad(plain, (f_s, weight))
+        torch.testing.assert_close(
+            torch.autograd.grad(loss, f_s, retain_graph=False)[0], gradient_s, rtol=1e-9, atol=1e-12
+        )
         if centers == "learned":
             loss = head(f_s, None, labels, 0.0, step=step).loss
             loss.backward()
             if margin != "adaface":  # whose statistics have moved on
-                torch.testing.assert_close(head.centers.weight.grad, of_c, rtol=1e-9, atol=1e-12)
+                torch.testing.assert_close(head.centers.weight.grad, gradient_c, rtol=1e-9, atol=1e-12)
             untouched = np.setdiff1d(np.arange(CLASSES), classes)
             assert len(untouched) == 9
             assert not head.centers.weight.grad[untouched].any()

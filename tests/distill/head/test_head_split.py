@@ -10,8 +10,8 @@ from torch import Tensor
 
 from common.runtime import mean_over_ranks
 from distill.head import columns
+from distill.head.class_shard import ClassShard
 from distill.head.head import Head, build_head
-from distill.head.split import Split
 
 STEPS, ROWS, CLASSES, DIM = 5, 12, 11, 16
 GEOMETRY = {"margin": "adaface", "geometry": "live"}
@@ -84,7 +84,7 @@ def state_after_100_steps(rank: int, ranks: int, dtype: torch.dtype) -> dict[str
 def child(rank: int, ranks: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     torch.set_num_threads(1)
-    columns.block_width = lambda batch, device: 3
+    columns.chunk_width = lambda batch, device: 3
     results = {name: play(section | {"split_classes": True}, rank, ranks) for name, section in SECTIONS.items()}
     results["long"] = state_after_100_steps(rank, ranks, torch.float32)
     saved = torch.load(f"{folder}/alone.pt", weights_only=True)
@@ -128,7 +128,7 @@ def test_split_centres_give_the_numbers_of_one_process(ranks, name):
 def test_every_rank_holds_its_share_alone(ranks):
     """What ranks other than the first bring to a checkpoint is their own part."""
     for number, rank in enumerate(ranks[1:], 1):
-        part = Split(CLASSES, number, len(ranks))
+        part = ClassShard(CLASSES, number, len(ranks))
         weight = rank["distilled"][1]["head"]["centers.weight"]
         assert torch.equal(weight, part.share(ranks[0]["distilled"][1]["head"]["centers.weight"]))
 
@@ -153,8 +153,8 @@ def test_replicated_centres_and_statistics_of_all_ranks_agree_bit_for_bit_after_
 
 def test_parts_are_disjoint_and_complete_however_uneven():
     for classes, parts in ((11, 3), (2, 3), (85_742, 8)):
-        splits = [Split(classes, part, parts) for part in range(parts)]
-        numbers = [range(split.first, split.first + len(split)) for split in splits]
+        shards = [ClassShard(classes, part, parts) for part in range(parts)]
+        numbers = [range(shard.first, shard.first + len(shard)) for shard in shards]
         assert [n for part in numbers for n in part] == list(range(classes))
 
 
@@ -163,9 +163,9 @@ def test_split_centres_begin_as_the_parts_of_whole_ones(monkeypatch):
 
     monkeypatch.setattr(centers, "_ROWS", 4)
     torch.manual_seed(0)
-    whole = centers.KeptCenters(Split(CLASSES), DIM).weight
+    whole = centers.KeptCenters(ClassShard(CLASSES), DIM).weight
     parts = []
     for part in range(3):
         torch.manual_seed(0)
-        parts.append(centers.KeptCenters(Split(CLASSES, part, 3), DIM).weight)
+        parts.append(centers.KeptCenters(ClassShard(CLASSES, part, 3), DIM).weight)
     assert torch.equal(torch.cat(parts), whole)

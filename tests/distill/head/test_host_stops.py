@@ -11,9 +11,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from common import runtime
-from distill.head import columns
+from distill.head import class_shard, columns
 from distill.head import head as heads
-from distill.head import split as splits
 from distill.head.head import build_head
 
 ROWS, CLASSES, DIM, RANKS = 6, 40, 16, 4
@@ -89,7 +88,7 @@ GRID = [
 
 @pytest.mark.parametrize("options", [{}, {"logits_mib": 0}, {"precision": "bfloat16"}])
 def test_no_head_waits_for_its_device(options, copies, monkeypatch):
-    monkeypatch.setattr(columns, "block_width", lambda batch, device: 7)
+    monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 7)
     for section in GRID:
         assert stops(section | options, copies) == [], section
 
@@ -98,11 +97,11 @@ def test_no_head_with_classes_split_over_ranks_waits_for_its_device(copies, monk
     def gather(x: Tensor) -> Tensor:
         return torch.cat([x] * RANKS)
 
-    for module in (splits, heads, runtime):
+    for module in (class_shard, heads, runtime):
         monkeypatch.setattr(module, "gather_rows", gather)
-    monkeypatch.setattr(splits, "world_size", lambda: RANKS)
-    monkeypatch.setattr(splits, "rank", lambda: 1)
-    monkeypatch.setattr(splits.dist, "all_reduce", lambda x, *operation: None)
+    monkeypatch.setattr(class_shard, "world_size", lambda: RANKS)
+    monkeypatch.setattr(class_shard, "rank", lambda: 1)
+    monkeypatch.setattr(class_shard.dist, "all_reduce", lambda x, *operation: None)
     for section in GRID:
         assert stops(section | {"split_classes": True}, copies, RANKS) == [], section
 

@@ -1,23 +1,30 @@
-"""A training whose output nobody reads any more goes on to its end."""
+"""What a user sees of a training: plain lines on a pipe, one live line on a terminal, both within 80 columns."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 from common.config.file import toml_of
+from distill.run.console import line_due
+from tests.distill.conftest import SETS
 from tests.tiny import experiment
 
 ROOT = Path(__file__).parents[3]
+EVALUATED = {"epochs": 2, "evaluate_every": 1, "best_by": "pairs.accuracy", "log_every": 50}
+
+
+def command(name: str, **sections) -> dict:
+    """Arguments of subprocess for training `name` from the world's cache."""
+    Path(f"{name}.toml").write_text(toml_of(experiment(name=name, cache={"path": "caches/tiny"}, **sections)))
+    words = ["-m", "distill", "train", "--config", f"{name}.toml", "--device", "cpu", "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    return {"args": [sys.executable, *words], "env": environment}
 
 
 def test_a_reader_that_goes_away_does_not_end_a_training(cached):
-    Path("piped.toml").write_text(toml_of(experiment(name="piped", cache={"path": "caches/tiny"})))
-    command = [sys.executable, "-m", "distill", "train", "--config", "piped.toml", "--device", "cpu", "--threads", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as training:
+    with subprocess.Popen(**command("piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
         assert training.stdout is not None
         assert training.stderr is not None
         assert "2 epochs of 4 steps" in training.stdout.readline()
@@ -26,3 +33,47 @@ def test_a_reader_that_goes_away_does_not_end_a_training(cached):
     assert training.returncode == 0
     assert said == ""
     assert Path("runs/piped/student.safetensors").exists()
+
+
+def test_lines_on_a_pipe_come_early_and_fit_80_columns(paired):
+    done = subprocess.run(**command("piped", evaluate=SETS, train=EVALUATED), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) < 80, done.stdout
+    assert "\r" not in done.stdout
+    steps = [line.partition(",")[0] for line in lines if line.startswith("step ")]
+    assert steps == ["step 1/8", "step 2/8", "step 4/8", "step 5/8", "step 8/8"]
+    first = next(line for line in lines if line.startswith("step "))
+    places = [first.index(word) for word in ("step 1/8, loss ", " faces/s, ", " left, epoch 1/2")]
+    assert places == sorted(places)
+    assert sum(line.startswith("evaluation at step") for line in lines) == 2
+    assert "evaluating on pairs: 40 of 40 faces" in done.stderr
+
+
+def test_a_terminal_has_one_live_line_and_keeps_the_ends_of_epochs(paired):
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        **command("live", evaluate=SETS, train=EVALUATED), stdout=theirs, stderr=subprocess.DEVNULL, stdin=theirs
+    ) as training:
+        os.close(theirs)
+        said = b""
+        try:
+            while some := os.read(ours, 1 << 16):
+                said += some
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    os.close(ours)
+    assert training.returncode == 0
+    text = said.decode()
+    # What stays: of every line that was written over, the last state.
+    screen = [line.split("\r\x1b[K")[-1].strip("\r") for line in text.split("\n")]
+    assert [line.partition(",")[0] for line in screen if line.startswith("step ")] == ["step 4/8", "step 8/8"]
+    assert "\r\x1b[Kstep 1/8, loss " in text
+    assert max(len(state) for line in text.split("\n") for state in line.strip("\r").split("\r\x1b[K")) < 80
+
+
+def test_lines_follow_1_2_5_10_and_then_every_log_every():
+    shown = [step for step in range(1, 301) if line_due(step, step, 1000, 50)]
+    assert shown == [1, 2, 5, 10, 20, 50, 100, 150, 200, 250, 300]
+    # In later epochs only the rule remains: multiples of log_every within the epoch, and its end.
+    assert [n for n in range(1, 121) if line_due(1000 + n, n, 120, 50)] == [50, 100, 120]

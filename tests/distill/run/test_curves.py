@@ -21,8 +21,8 @@ def test_a_damaged_line_is_named_in_the_curves_and_dropped_behind_them(cached, l
     path.write_bytes(whole + line)  # what a power cut can leave
     run("lines", train={"epochs": 1, "log_every": 2})
     assert path.read_bytes() == whole
-    first, second = whole.splitlines()
-    path.write_bytes(b"\n".join([first, line, second]) + b"\n")
+    first, *others = whole.splitlines()
+    path.write_bytes(b"\n".join([first, line, *others]) + b"\n")
     with pytest.raises(DataError, match=r"runs/lines/metrics\.jsonl: line 2 is damaged: move it away"):
         run("lines", train={"epochs": 1, "log_every": 2})
 

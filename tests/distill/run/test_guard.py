@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from common.errors import UserError
-from distill.batches import Batch
+from distill.batches import TrainingBatch
 from distill.run.resume import Progress
 from distill.run.window import Window
 from distill.step import Trainer
@@ -82,13 +82,13 @@ def test_a_window_is_the_mean_of_its_steps_and_then_empty():
     window, losses = Window(), torch.tensor([3.0, 5.0, 10.0])
     for step, loss in enumerate(losses):
         samples = torch.arange(4) + step
-        window.add(Batch(samples, samples, samples, samples, None, None), {"loss": loss, "norm": loss * 2})
+        window.add(TrainingBatch(samples, samples, samples, samples, None, None), {"loss": loss, "norm": loss * 2})
     assert window.not_finite(3, ("loss", "norm")) is None
     numbers, seconds = window.close(1)
     assert (numbers["loss"], numbers["norm"]) == (6.0, 12.0)
     assert numbers["faces_per_second"] * seconds == pytest.approx(12)
     assert len(window) == 0
-    window.add(Batch(*[torch.tensor([7, 8])] * 4, None, None), {"loss": torch.tensor(float("inf"))})
+    window.add(TrainingBatch(*[torch.tensor([7, 8])] * 4, None, None), {"loss": torch.tensor(float("inf"))})
     bad = window.not_finite(4, ("loss",))
     assert bad is not None
     assert (bad.step, bad.name, bad.value, bad.samples) == (4, "loss", float("inf"), [7, 8])

@@ -20,7 +20,7 @@ from common.runtime import gather_rows, rank, world_size
 
 
 @dataclass(frozen=True)
-class Split:
+class ClassShard:
     """One rank's part of C classes."""
 
     classes: int
@@ -28,12 +28,9 @@ class Split:
     parts: int = 1
 
     @classmethod
-    def over_ranks(cls, classes: int) -> "Split":
+    def over_ranks(cls, classes: int) -> "ClassShard":
         """The part of this process. Raises ConfigError where a rank would hold none."""
-        if classes < world_size():
-            raise ConfigError(
-                f"head.split_classes: {classes} classes do not give each of {world_size()} ranks one: set it to false"
-            )
+        refuse_fewer_classes(classes, world_size())
         return cls(classes, rank(), world_size())
 
     @property
@@ -61,7 +58,7 @@ class Split:
         """Rows of all ranks (W*B,...) from the rows of each (B,...)."""
         return gather_rows(x) if self.parts > 1 else x
 
-    def mine(self, x: Tensor) -> Tensor:
+    def rows_of_rank(self, x: Tensor) -> Tensor:
         """This rank's rows (B,...) of a global batch's (W*B,...)."""
         rows = len(x) // self.parts
         return x[self.part * rows : (self.part + 1) * rows]
@@ -89,32 +86,40 @@ class Split:
         dist.gather(padded, parts)
         if parts is None:
             return x
-        return torch.cat([part[: len(Split(self.classes, r, self.parts))] for r, part in enumerate(parts)])
+        return torch.cat([part[: len(ClassShard(self.classes, r, self.parts))] for r, part in enumerate(parts)])
 
     def share(self, x: Tensor) -> Tensor:
         """This rank's part (len,...) of something for all classes (C,...)."""
         return x[self.first : self.first + len(self)]
 
 
-def keep_whole_weight(module: nn.Module, split: Split) -> None:
+def refuse_fewer_classes(classes: int, ranks: int) -> None:
+    """Raises ConfigError where a rank would hold no class."""
+    if classes < ranks:
+        raise ConfigError(
+            f"head.split_classes: {classes} classes do not give each of {ranks} ranks one: set it to false"
+        )
+
+
+def keep_whole_weight(module: nn.Module, shard: ClassShard) -> None:
     """Make state dicts of a module, whose `weight` is a part (len,D), those of the whole (C,D)."""
-    if split.parts == 1:
+    if shard.parts == 1:
         return
 
     def gather(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
-        state[f"{prefix}weight"] = split.whole(state[f"{prefix}weight"])
+        state[f"{prefix}weight"] = shard.whole(state[f"{prefix}weight"])
 
     def cut(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
         if f"{prefix}weight" in state:
-            state[f"{prefix}weight"] = split.share(state[f"{prefix}weight"])
+            state[f"{prefix}weight"] = shard.share(state[f"{prefix}weight"])
 
     module.register_state_dict_post_hook(gather)
     module.register_load_state_dict_pre_hook(cut)
 
 
-def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, split: Split) -> None:
+def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, shard: ClassShard) -> None:
     """Likewise for what an optimiser remembers about a parameter that is a part."""
-    if split.parts == 1:
+    if shard.parts == 1:
         return
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     number = next(i for i, parameter in enumerate(parameters) if parameter is weight)
@@ -125,11 +130,11 @@ def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, split: Split
         return {k: v for k, v in entries.items() if isinstance(v, Tensor) and v.ndim and len(v) == length}
 
     def gather(_: Optimizer, state: dict[str, Any]) -> None:
-        whole = {name: split.whole(part) for name, part in rows(state, len(split)).items()}
+        whole = {name: shard.whole(part) for name, part in rows(state, len(shard)).items()}
         state["state"] = {**state["state"], number: {**state["state"].get(number, {}), **whole}}
 
     def cut(_: Optimizer, state: dict[str, Any]) -> None:
-        part = {name: split.share(whole) for name, whole in rows(state, split.classes).items()}
+        part = {name: shard.share(whole) for name, whole in rows(state, shard.classes).items()}
         state["state"] = {**state["state"], number: {**state["state"].get(number, {}), **part}}
 
     optimiser.register_state_dict_post_hook(gather)
