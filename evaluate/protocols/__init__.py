@@ -3,7 +3,7 @@
 from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at
 from evaluate.protocols.nearest import checked_rows, search
-from evaluate.protocols.templates import FARS, TEMPLATE_ARRAYS, TemplateResult, evaluate_templates
+from evaluate.protocols.templates import FARS, TEMPLATE_ARRAYS, PoolingResult, TemplateResult, evaluate_templates
 from evaluate.protocols.tinyface import (
     TINYFACE_ARRAYS,
     TINYFACE_RANKS,
@@ -20,6 +20,7 @@ __all__ = [
     "TINYFACE_ARRAYS",
     "TINYFACE_RANKS",
     "Point",
+    "PoolingResult",
     "Roc",
     "TemplateResult",
     "TinyFaceResult",
