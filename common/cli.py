@@ -15,6 +15,8 @@ from common.output import outlive_readers, say
 from common.plan import Plan
 from common.text import printable
 
+_CONFIG = "configs/ms1mv2.toml"
+
 
 class Refusal(click.ClickException):
     """How an error that the user can mend leaves the program: its line, and exit status 2."""
@@ -49,27 +51,43 @@ class Commands(click.Group):
             raise Refusal(printable(line)) from error
 
 
-def experiment_options(command: Callable) -> Callable:
+Command = Callable[..., Any]
+
+
+def experiment_options(command: Command) -> Command:
     """--config, --data, --set and --sets: the command gets `config` (a Config) and `root` (the data root)."""
 
-    def with_config(config: str, data: Path, overrides: tuple[str, ...], **rest: Any) -> Any:
-        return command(config=load_config(config, overrides), root=data, **rest)
+    def with_config(config: str, overrides: tuple[str, ...], **rest: Any) -> Any:
+        return command(config=load_config(config, overrides), **rest)
 
     with_config.__doc__, with_config.__name__ = command.__doc__, command.__name__
     with_config.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    options = [
-        click.option("--config", default="configs/ms1mv2.toml", show_default=True, help="Experiment file."),
-        click.option(
-            "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
-        ),
-    ]
-    wrapped: Callable = overrides_option(with_config)
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+    one = click.option("--config", default=_CONFIG, show_default=True, help="Experiment file.")
+    return one(data_option(overrides_option(with_config)))
 
 
-def overrides_option(command: Callable) -> Callable:
+def experiments_options(command: Command) -> Command:
+    """--config any number of times, --set and --sets: the command gets `configs`, a list of Config."""
+
+    def with_configs(paths: tuple[str, ...], overrides: tuple[str, ...], **rest: Any) -> Any:
+        return command(configs=[load_config(path, overrides) for path in paths], **rest)
+
+    with_configs.__doc__, with_configs.__name__ = command.__doc__, command.__name__
+    with_configs.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    text = "Experiment file; several make one table."
+    several = click.option("--config", "paths", multiple=True, default=[_CONFIG], show_default=True, help=text)
+    return several(overrides_option(with_configs))
+
+
+def data_option(command: Command) -> Command:
+    """--data: the command gets `root`."""
+    text = "Data root (DATA=)."
+    return click.option(
+        "--data", "root", type=click.Path(path_type=Path), default="data", show_default=True, help=text
+    )(command)
+
+
+def overrides_option(command: Command) -> Command:
     """--set and --sets: the command gets `overrides`, a tuple of KEY=VALUE."""
 
     def with_overrides(overrides: tuple[str, ...], words: str, **rest: Any) -> Any:
@@ -89,7 +107,7 @@ def _words(text: str) -> list[str]:
         raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
 
 
-def machine_options(command: Callable) -> Callable:
+def machine_options(command: Command) -> Command:
     """--device and --threads."""
     command = click.option("--threads", type=click.IntRange(1), help="Threads of this process; else its share.")(
         command
@@ -97,7 +115,7 @@ def machine_options(command: Callable) -> Callable:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")(command)
 
 
-def check_option(command: Callable) -> Callable:
+def check_option(command: Command) -> Command:
     """--check: print the plan and do nothing."""
     return click.option("--check", is_flag=True, help="Check config against disk and print the plan; do nothing.")(
         command

@@ -10,15 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from common.text import printable
 
 SECONDS_BETWEEN_LINES = 15.0
+# Of what is done: a line with its numbers, of up to 54 columns, stays below 80.
+_LONGEST = 24
 
 
 @contextmanager
-def progress(what: str, total: int, done: int = 0, unit: str = "faces", quiet: bool = False) -> Iterator[Callable]:
+def progress(
+    what: str, total: int, done: int = 0, unit: str = "faces", quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
     """Give a function `advance(n)`; rates count only what was done here, not the `done` before.
 
     quiet: no output at all, for ranks other than the first.
     """
-    what = printable(what)
+    what = _short(printable(what))
     if quiet:
         yield lambda n: None
     elif sys.stderr.isatty():
@@ -37,6 +41,11 @@ def progress(what: str, total: int, done: int = 0, unit: str = "faces", quiet: b
         yield from _lines(what, total, done, unit)
 
 
+def _short(what: str) -> str:
+    half = _LONGEST // 2
+    return what if len(what) <= _LONGEST else f"{what[: half - 1]}…{what[-half:]}"
+
+
 def _bar(unit: str) -> Progress:
     from rich.console import Console
 
@@ -50,7 +59,7 @@ def _bar(unit: str) -> Progress:
     )
 
 
-def _lines(what: str, total: int, done: int, unit: str) -> Iterator[Callable]:
+def _lines(what: str, total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     began = said = time.perf_counter()
     made = 0
 

@@ -8,24 +8,24 @@ python -m evaluate embed --model student.safetensors --on lfw=lfw.bin --out embe
 python -m evaluate batch runs/ --on lfw=lfw.bin --out batch
 python -m evaluate compare report-a report-b
 python -m evaluate errors --model student.safetensors --on lfw=lfw.bin --out sheets
-python -m evaluate search --gallery people.npz --probes new.npz --approximate hnsw --save people.index
+python -m evaluate search --gallery people.npz --probes new.npz --out neighbours.csv
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from rich.console import Console, RenderableType
 
-from common.cli import Commands, Refusal, check_option, overrides_option, show_plan
-from common.config import load_config
+from common.cli import Commands, check_option, experiments_options, show_plan
+from common.config import Config
 from common.text import printable
 from evaluate.batch import evaluate_folder
 from evaluate.error_sheets import draw_errors
-from evaluate.experiment import measured_alike, open_models, plan_evaluation, verification_sets
+from evaluate.experiment import measured_alike, open_models, plan_evaluation, report_folder, verification_sets
 from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
-from evaluate.report import comparison_table, read_reports, results_table
+from evaluate.report import WIDTH, comparison_table, read_reports, results_table
 from evaluate.run import Evaluation, evaluate_models, store_embeddings
 from evaluate.search_stored import search_stored
 from evaluate.stored import EmbeddingStore, Format
@@ -33,42 +33,24 @@ from evaluate.stored import EmbeddingStore, Format
 format_option = click.option("--format", type=click.Choice(get_args(Format)), help="npz (the default) or zarr.")
 
 
-class EvaluateCommands(Commands):
-    """Whatever cannot be written (no permission, a full disk, a file in the way) is one line too."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename is not None else ""
-            reason = error.strerror or type(error).__name__
-            raise Refusal(printable(f"{where}{reason}: make room, mend permissions or choose another place")) from error
-
-
-@click.group(cls=EvaluateCommands)
+@click.group(cls=Commands)
 def main() -> None:
     """Measure students and teachers."""
 
 
 @main.command()
-@click.option(
-    "--config", "paths", multiple=True, default=["configs/ms1mv2.toml"], help="Experiment file; several make one table."
-)
-@overrides_option
+@experiments_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report; else runs/NAME/evaluation.")
 @measure_options
 @check_option
-def run(paths: tuple[str, ...], overrides: tuple[str, ...], out: Path | None, setup: Setup, check: bool) -> None:
+def run(configs: list[Config], out: Path | None, setup: Setup, check: bool) -> None:
     """Verify the students and teachers of experiments on their sets: a table, JSON, CSV and pictures."""
-    configs = [load_config(path, overrides) for path in paths]
     if check:
         return show_plan(plan_evaluation(configs, setup.root))
-    how = measured_alike(configs, setup.over)
-    models = open_models(configs, setup.root, setup.device, setup.threads, how)
-    out = out or configs[0].run_dir / "evaluation"
-    show_report(evaluate_models(models, verification_sets(configs, setup.root), out, how), out)
+    options = measured_alike(configs, setup.over)
+    models = open_models(configs, setup.root, setup.device, setup.threads, options)
+    out = out or report_folder(configs)
+    show_report(evaluate_models(models, verification_sets(configs, setup.root), out, options), out)
 
 
 @main.command()
@@ -80,7 +62,7 @@ def run(paths: tuple[str, ...], overrides: tuple[str, ...], out: Path | None, se
 def measure(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, keep: Path | None) -> None:
     """Evaluate any models on any sets, without an experiment file."""
     store = EmbeddingStore.at(keep) if keep else None
-    show_report(evaluate_models(setup.open(models), setup.sets(sets), out, setup.how, store), out)
+    show_report(evaluate_models(setup.open(models), setup.sets(sets), out, setup.options, store), out)
 
 
 @main.command()
@@ -92,7 +74,7 @@ def measure(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: P
 def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, format: Format | None) -> None:
     """Store the embeddings of sets; `measure --model OUT/MODEL` evaluates them later, without the model."""
     store = EmbeddingStore.at(out, format)
-    show_skipped(store_embeddings(setup.open(models), setup.sets(sets), store, setup.how))
+    show_skipped(store_embeddings(setup.open(models), setup.sets(sets), store, setup.options))
     say(f"embeddings in {out}")
 
 
@@ -106,7 +88,7 @@ def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pat
 def batch(folder: Path, sets: tuple[str, ...], setup: Setup, suffix: str, out: Path, as_json: bool) -> None:
     """Evaluate all checkpoints of a folder, skipping those already done: a CSV each, and all.csv."""
     found = setup.sets(sets)
-    written = evaluate_folder(folder, suffix, found, out, setup.open_checkpoint, setup.how, as_json, say)
+    written = evaluate_folder(folder, suffix, found, out, setup.open_checkpoint, setup.options, as_json, say)
     show_skipped({name: f"not found: {path}" for name, path in found.items() if not path.exists()})
     say(f"all of them in {written[-1]}")
 
@@ -126,22 +108,18 @@ def compare(reports: tuple[Path, ...]) -> None:
 @click.option("--count", type=click.IntRange(1, 100), default=12, show_default=True, help="Pairs of each kind.")
 def errors(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, count: int) -> None:
     """Draw the worst false accepts and false rejects of `.bin` sets."""
-    for line in draw_errors(setup.open(models), setup.sets(sets), out, count, setup.how):
+    for line in draw_errors(setup.open(models), setup.sets(sets), out, count, setup.options):
         say(line)
 
 
 @main.command()
-@click.option("--gallery", type=click.Path(path_type=Path), required=True, help="Embeddings, or a saved gallery.")
-@click.option("--probes", type=click.Path(path_type=Path), help="Embeddings to look for.")
+@click.option("--gallery", type=click.Path(path_type=Path), required=True, help="Stored embeddings to look among.")
+@click.option("--probes", type=click.Path(path_type=Path), required=True, help="Stored embeddings to look for.")
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Neighbours of each probe.")
-@click.option("--approximate", type=click.Choice(["ivf", "hnsw"]), help="An approximate index; its recall is measured.")
-@click.option("--save", type=click.Path(path_type=Path), help="Save the gallery's index in this folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write all neighbours as CSV.")
-def search(
-    gallery: Path, probes: Path | None, k: int, approximate: str | None, save: Path | None, out: Path | None
-) -> None:
-    """Find the nearest gallery faces of probes by cosine, exactly or approximately."""
-    for line in search_stored(gallery, probes, k, approximate or "exact", save, out):
+def search(gallery: Path, probes: Path, k: int, out: Path | None) -> None:
+    """Find the nearest gallery faces of probes by cosine."""
+    for line in search_stored(gallery, probes, k, out):
         say(line)
 
 
@@ -151,8 +129,8 @@ def say(line: str) -> None:
 
 
 def show(table: RenderableType) -> None:
-    """Print a table, wide enough where there is no terminal to fit."""
-    Console(width=None if Console().is_terminal else 160).print(table)
+    """Print a table, the same on a terminal and in a pipe."""
+    Console(width=WIDTH).print(table)
 
 
 def show_report(done: Evaluation, out: Path) -> None:

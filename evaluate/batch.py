@@ -34,7 +34,7 @@ def evaluate_folder(
     sets: Mapping[str, Path],
     out: Path,
     open_one: Callable[[Path], Embedder],
-    how: MeasureConfig = DEFAULT,
+    options: MeasureConfig = DEFAULT,
     as_json: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
@@ -54,12 +54,12 @@ def evaluate_folder(
     digests = {name: _digest_of_set(path) for name, path in sets.items() if path.exists()}
     if not digests:
         raise DataError(f"there is nothing to evaluate on: {', '.join(f'{path} not found' for path in sets.values())}")
-    _bind(out / "options.json", how.model_dump(mode="json", exclude=_PACE))
+    _bind(out / "options.json", options.model_dump(mode="json", exclude=_PACE))
     rows, written, failed = [], [], []
     for checkpoint in checkpoints:
         name = checkpoint.relative_to(folder).as_posix()
         try:
-            record = _evaluated(name, checkpoint, sets, digests, out, open_one, how, tell)
+            record = _evaluated(name, checkpoint, sets, digests, out, open_one, options, tell)
         except UserError as error:
             failed.append(name)
             tell(f"{name}: not evaluated: {error}")
@@ -84,7 +84,7 @@ def _evaluated(
     digests: Mapping[str, str],
     out: Path,
     open_one: Callable[[Path], Embedder],
-    how: MeasureConfig,
+    options: MeasureConfig,
     tell: Callable[[str], None],
 ) -> Record:
     """A checkpoint's record, in which the sets that it lacks are evaluated first."""
@@ -97,7 +97,7 @@ def _evaluated(
     if not lacking:
         tell(f"{name}: already evaluated on {', '.join(digests)}")
         return record
-    results = evaluate_models({name: open_one(checkpoint)}, lacking, None, how).results
+    results = evaluate_models({name: open_one(checkpoint)}, lacking, None, options).results
     kept = [row for row in record.rows if row.get("set") not in lacking]
     record = Record(
         checkpoint_sha256=digest,
@@ -111,7 +111,10 @@ def _evaluated(
 
 def _digest_of_set(path: Path) -> str:
     """SHA-256 of a `.bin`, or of the protocol of a folder, whose pictures may be many gigabytes."""
-    return sha256_of(path / "metadata.pt" if path.is_dir() else path)
+    file = path / "metadata.pt" if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(f"{file}: not a regular file; give a .bin, or a folder with metadata.pt")
+    return sha256_of(file)
 
 
 def _bind(path: Path, options: dict[str, Any]) -> None:

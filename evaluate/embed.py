@@ -6,7 +6,7 @@ changes no cosine.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ class Embeddings:
 
     rows: np.ndarray  # (N,D) float32, mirror image added where asked for, not normalised
     norms: np.ndarray  # (N,) float32: mean length of the single embeddings (picture, mirror image)
+    names: tuple[str, ...] | None = None  # what each face is called, where that is known
 
     @property
     def xnorm(self) -> float:
@@ -109,7 +110,7 @@ def _batches(faces: Faces, batch_size: int, workers: int, name: str) -> Iterator
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
 
-        def request(start: int) -> list:
+        def request(start: int) -> list[Future[np.ndarray]]:
             return [pool.submit(decode, number) for number in range(start, min(start + batch_size, len(faces)))]
 
         ahead = request(0)

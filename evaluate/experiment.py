@@ -9,16 +9,18 @@ from common.config import Config, MeasureConfig
 from common.errors import ConfigError, ModelError
 from common.models import IDENTITY, FaceModel, identity_of, open_model
 from common.plan import Plan
-from evaluate.models import open_weights
+from common.text import file_name
+from evaluate.models import BEST, STUDENT, open_weights
 from evaluate.sets import DEFAULT
 
 
 def open_models(
-    configs: Sequence[Config], root: Path, device: str, threads: int, how: MeasureConfig = DEFAULT
+    configs: Sequence[Config], root: Path, device: str, threads: int, options: MeasureConfig = DEFAULT
 ) -> dict[str, FaceModel]:
-    """The student of every experiment by its name, then every teacher among them once, as `NAME (teacher)`.
+    """The student of every experiment by its name and, where training kept one, `NAME (best)` by its `best_by`; then
+    every teacher among them once, as `NAME (teacher)`.
 
-    `how` is for the students; a teacher computes as its section says.
+    `options` is for the students; a teacher computes as its section says.
 
     Raises ModelError for an experiment whose student is not trained yet.
     """
@@ -26,7 +28,8 @@ def open_models(
     for config in configs:
         if not student_path(config).exists():
             raise ModelError(f"{student_path(config)}: no student there: train it with `make distill` first")
-        models[config.name] = open_weights(str(student_path(config)), root, device, threads, how)
+        for name, path in students(config).items():
+            models[name] = open_weights(str(path), root, device, threads, options)
     teachers: dict[str, FaceModel] = {}
     for config in configs:
         if config.teacher is not None and config.evaluate.teacher:
@@ -67,12 +70,12 @@ def verification_sets(configs: Sequence[Config], root: Path) -> dict[str, Path]:
     return sets
 
 
-def measured_alike(configs: Sequence[Config], how: Callable[[MeasureConfig], MeasureConfig]) -> MeasureConfig:
-    """The options of all experiments, which make one table; `how` adds those of the command line.
+def measured_alike(configs: Sequence[Config], with_asked: Callable[[MeasureConfig], MeasureConfig]) -> MeasureConfig:
+    """The options of all experiments, which make one table; `with_asked` adds those of the command line.
 
     Raises ConfigError naming an option in which two experiments differ.
     """
-    first, *others = (how(config.evaluate) for config in configs)
+    first, *others = (with_asked(config.evaluate) for config in configs)
     for config, other in zip(configs[1:], others, strict=True):
         for name, value in first:
             if getattr(other, name) != value:
@@ -85,7 +88,21 @@ def measured_alike(configs: Sequence[Config], how: Callable[[MeasureConfig], Mea
 
 def student_path(config: Config) -> Path:
     """Where stage two exports an experiment's student."""
-    return config.run_dir / "student.safetensors"
+    return config.run_dir / STUDENT
+
+
+def students(config: Config) -> dict[str, Path]:
+    """An experiment's exported students: the last step's, and the best by `train.best_by` where there is one."""
+    last = student_path(config)
+    best = last.with_name(BEST)
+    return {config.name: last} | ({f"{config.name} (best)": best} if best.exists() else {})
+
+
+def report_folder(configs: Sequence[Config]) -> Path:
+    """An experiment's report lies in its run; a table of several has a folder of its own beside the runs."""
+    if len(configs) == 1:
+        return configs[0].run_dir / "evaluation"
+    return configs[0].run_dir.parent / "tables" / file_name("+".join(config.name for config in configs))
 
 
 def plan_evaluation(configs: Sequence[Config], root: Path) -> Plan:
@@ -93,7 +110,8 @@ def plan_evaluation(configs: Sequence[Config], root: Path) -> Plan:
     plan = Plan(f"evaluation of {', '.join(config.name for config in configs)}")
     for config in configs:
         if student_path(config).exists():
-            plan.add("student", str(student_path(config)))
+            for name, weights in students(config).items():
+                plan.add("student" if name == config.name else "best student", str(weights))
         else:
             plan.missing.append(f"{student_path(config)}: no student there: train it with `make distill`")
         if config.teacher is not None and config.evaluate.teacher:

@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.config import MeasureConfig, ModelConfig
-from common.errors import UserError
+from common.errors import ModelError, UserError
 from common.models import FaceModel, open_model
 from evaluate.embed import Embedder
+from evaluate.files import refuse_foreign
 from evaluate.stored import StoredEmbeddings
 
+# What a run's folder exports (`distill.run`).
+STUDENT, BEST = "student.safetensors", "best.safetensors"
+# Where the project's own files lie: a name below one of these is a path, whether the folder is there or not.
+_OWN_FOLDERS = ("runs", "data", "caches", "configs", "audits")
 # The sets that come with InsightFace's training faces; CVLface and AdaFace use the same files.
 KNOWN_SETS = ("lfw", "cfp_fp", "cfp_ff", "agedb_30", "calfw", "cplfw", "vgg2_fp")
 
 
 def open_sources(
-    specs: Sequence[str], root: Path, device: str, threads: int | None, how: MeasureConfig
+    specs: Sequence[str], root: Path, device: str, threads: int | None, options: MeasureConfig
 ) -> dict[str, Embedder | StoredEmbeddings]:
     """Open `PATH` or `NAME=PATH` each: a weights file (any supported kind), an ONNX model, a run's folder (its
     `student.safetensors`), a folder of stored embeddings (`evaluate.stored`), or a HuggingFace repository.
@@ -28,37 +33,54 @@ def open_sources(
         if name in sources:
             raise UserError(f"two models are called {name}; name them: --model NAME=PATH")
         path = Path(where)
-        if path.is_dir() and not (path / "student.safetensors").exists():
+        if path.is_dir() and not (path / STUDENT).exists():
             if not StoredEmbeddings.lie_in(path):
-                raise UserError(f"{path}: neither a run (student.safetensors) nor stored embeddings of sets")
-            _refuse_idle(path, how)
+                raise UserError(f"{path}: neither a run ({STUDENT}) nor stored embeddings of sets")
+            _refuse_idle(path, options)
             sources[name] = StoredEmbeddings(path)
             continue
-        weights = str(path / "student.safetensors") if path.is_dir() else where
-        sources[name] = open_weights(weights, root, device, threads, how)
+        weights = str(path / STUDENT) if path.is_dir() else where
+        sources[name] = open_weights(weights, root, device, threads, options)
     return sources
 
 
-def _refuse_idle(path: Path, how: MeasureConfig) -> None:
+def _refuse_idle(path: Path, options: MeasureConfig) -> None:
     for option in ("precision", "compile", "flip"):
-        if getattr(how, option) != MeasureConfig.model_fields[option].default:
+        if getattr(options, option) != MeasureConfig.model_fields[option].default:
             raise UserError(
-                f"{path}: {option} = {getattr(how, option)} has no effect on stored embeddings; leave it out, or embed "
-                "the set again"
+                f"{path}: {option} = {getattr(options, option)} has no effect on stored embeddings; leave it out, or "
+                "embed the set again"
             )
 
 
-def open_weights(where: str, root: Path, device: str, threads: int | None, how: MeasureConfig) -> FaceModel:
-    """The model of a weights file, an ONNX file or a HuggingFace repository."""
+def open_weights(where: str, root: Path, device: str, threads: int | None, options: MeasureConfig) -> FaceModel:
+    """The model of a weights file, an ONNX file or a HuggingFace repository.
+
+    Raises ModelError for a path that is not there and DataError for a file of another kind, before anybody is asked.
+    """
     path = Path(where)
+    if not path.exists() and not (root / path).exists() and _is_path(path, where, root):
+        raise ModelError(f"{where}: no such file or folder; a HuggingFace repository of that name is hf://{where}")
+    if path.is_file():
+        with path.open("rb") as file:
+            refuse_foreign(file.read(64), where, "model", allowed=(b"PK",))  # PyTorch's own files are zip files
     config = ModelConfig(
         weights=str(path.resolve()) if path.exists() else where,
-        precision=how.precision,
+        precision=options.precision,
         # Reduced precision pays on channels-last feature maps only (docs/teachers.md).
-        channels_last=how.precision != "float32",
-        compile=how.compile,
+        channels_last=options.precision != "float32",
+        compile=options.compile,
     )
     return open_model(config, root, device, threads)
+
+
+def _is_path(path: Path, where: str, root: Path) -> bool:
+    """Whether a name that is not there was meant as a path: `runs/nothere` is spelled as `owner/name` is."""
+    if where.startswith("hf://"):
+        return False
+    first, *others = path.parts or (".",)
+    below = first in _OWN_FOLDERS or Path(first).is_dir() or (root / first).is_dir()
+    return below or where.startswith((".", "/", "~")) or where.endswith("/") or len(others) != 1
 
 
 def named(spec: str) -> tuple[str, str]:
@@ -67,7 +89,9 @@ def named(spec: str) -> tuple[str, str]:
     if equals:
         return name, where
     path = Path(spec)
-    own = path.parent.name if path.name == "student.safetensors" else path.name
+    if path.name == BEST and path.parent.name:
+        return f"{path.parent.name} (best)", spec
+    own = path.parent.name if path.name == STUDENT else path.name
     return re.sub(r"\.[a-z]\w*$", "", own or path.name), spec  # tinyface_aligned_pad_0.1 is a whole name
 
 

@@ -1,6 +1,6 @@
 """The options that the commands share, and the one object they become."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 
+from common.cli import Command, data_option, machine_options
 from common.config import MeasureConfig, Precision
 from common.runtime import choose_device, set_threads
 from evaluate.embed import Embedder
@@ -15,15 +16,15 @@ from evaluate.models import named_sets, open_sources, open_weights
 from evaluate.stored import StoredEmbeddings
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[Any]):
     """`1,5,20`: numbers in a range, in ascending order."""
 
     name = "numbers"
 
-    def __init__(self, one: click.ParamType) -> None:
+    def __init__(self, one: click.ParamType[Any]) -> None:
         self.one = one
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """A tuple of distinct numbers."""
         return tuple(sorted({self.one.convert(part, param, ctx) for part in str(value).split(",")}))
 
@@ -42,29 +43,23 @@ class Setup:
         return MeasureConfig(**{name: getattr(section, name) for name in MeasureConfig.model_fields} | self.asked)
 
     @property
-    def how(self) -> MeasureConfig:
+    def options(self) -> MeasureConfig:
+        """How to measure where no experiment says anything."""
         return self.over(MeasureConfig())
 
     def open(self, specs: tuple[str, ...]) -> dict[str, Embedder | StoredEmbeddings]:
         """The models of --model."""
-        return open_sources(specs, self.root, self.device, self.threads, self.how)
+        return open_sources(specs, self.root, self.device, self.threads, self.options)
 
     def open_checkpoint(self, path: Path) -> Embedder:
         """A weights file as a model."""
-        return open_weights(str(path), self.root, self.device, self.threads, self.how)
+        return open_weights(str(path), self.root, self.device, self.threads, self.options)
 
     def sets(self, specs: tuple[str, ...]) -> dict[str, Path]:
         """The sets of --on."""
         return named_sets(specs, self.root)
 
 
-_MACHINE = (
-    click.option(
-        "--data", "root", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root."
-    ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--threads", type=click.IntRange(1), help="Threads of this process; else all cores."),
-)
 _EMBED = (
     click.option("--batch-size", type=click.IntRange(1), help="Faces a forward pass; mirror images come on top."),
     click.option("--flip/--no-flip", default=None, help="Add the mirror image's embedding (the default)."),
@@ -83,7 +78,7 @@ _RATES = (
 )
 
 
-def embed_options(command: Callable) -> Callable:
+def embed_options(command: Command) -> Command:
     """Where and how to embed: the command gets `setup`."""
 
     @wraps(command)
@@ -93,32 +88,32 @@ def embed_options(command: Callable) -> Callable:
         setup = Setup(root, str(choose_device(device)), set_threads(threads, 1), asked)
         return command(setup=setup, **rest)
 
-    return _with_options(with_setup, (*_EMBED, *_MACHINE))
+    return _with_options(with_setup, (*_EMBED, data_option, machine_options))
 
 
-def measure_options(command: Callable) -> Callable:
+def measure_options(command: Command) -> Command:
     """Where and how to embed, and which rates to measure: the command gets `setup`."""
     return _with_options(embed_options(command), _RATES)
 
 
-def models_option(command: Callable) -> Callable:
+def models_option(command: Command) -> Command:
     """--model, any number of them: `models`."""
     text = "Weights, ONNX, a run's folder, or stored embeddings."
     return click.option("--model", "models", multiple=True, required=True, metavar="[NAME=]PATH", help=text)(command)
 
 
-def sets_option(command: Callable) -> Callable:
+def sets_option(command: Command) -> Command:
     """--on, any number of them: `sets`."""
     text = "A .bin, IJB or TinyFace set, or a name such as lfw or cfp_fp."
     return click.option("--on", "sets", multiple=True, required=True, metavar="[NAME=]PATH", help=text)(command)
 
 
-def out_option(text: str) -> Callable:
+def out_option(text: str) -> Callable[[Command], Command]:
     """--out, a folder."""
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=text)
 
 
-def _with_options(command: Callable, options: tuple[Callable, ...]) -> Callable:
+def _with_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
     for option in reversed(options):
         command = option(command)
     return command

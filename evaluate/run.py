@@ -1,7 +1,7 @@
 """Evaluate models on sets, start to end: read, embed, measure, report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.config import MeasureConfig
@@ -27,7 +27,7 @@ def evaluate_models(
     models: Mapping[str, Embedder | StoredEmbeddings],
     sets: Mapping[str, Path],
     out: Path | None,
-    how: MeasureConfig = DEFAULT,
+    options: MeasureConfig = DEFAULT,
     keep: EmbeddingStore | None = None,
     quiet: bool = False,
 ) -> Evaluation:
@@ -45,9 +45,11 @@ def evaluate_models(
         if not path.exists():
             skipped[set_name] = f"not found: {path}"
             continue
-        faces = open_set(path, how)
+        faces = open_set(path, options)
         for model_name, model in models.items():
-            embedded, flipped = embeddings_of(model, set_name, path, faces, f"{model_name} on {set_name}", how, quiet)
+            embedded, flipped = embeddings_of(
+                model, set_name, path, faces, f"{model_name} on {set_name}", options, quiet
+            )
             if keep is not None:
                 keep.save(model_name, set_name, embedded, flipped)
             results[model_name][set_name] = faces.measure(embedded, flipped)
@@ -64,14 +66,14 @@ def store_embeddings(
     models: Mapping[str, Embedder | StoredEmbeddings],
     sets: Mapping[str, Path],
     out: EmbeddingStore,
-    how: MeasureConfig = DEFAULT,
+    options: MeasureConfig = DEFAULT,
 ) -> dict[str, str]:
     """Embed every set that exists with every model, into the store. Says which sets were skipped, and why."""
     for set_name, path in sets.items():
         if path.exists():
             faces = open_set(path)
             for name, model in models.items():
-                embedded, flipped = embeddings_of(model, set_name, path, faces, f"{name} on {set_name}", how)
+                embedded, flipped = embeddings_of(model, set_name, path, faces, f"{name} on {set_name}", options)
                 out.save(name, set_name, embedded, flipped)
     return {name: f"not found: {path}" for name, path in sets.items() if not path.exists()}
 
@@ -82,15 +84,17 @@ def embeddings_of(
     path: Path,
     faces: FaceSet,
     what: str,
-    how: MeasureConfig = DEFAULT,
+    options: MeasureConfig = DEFAULT,
     quiet: bool = False,
 ) -> tuple[Embeddings, bool]:
     """A set's embeddings, computed or stored, and whether they hold the mirror image; `what` heads the progress."""
     if not isinstance(model, StoredEmbeddings):
         with progress(printable(what), len(faces.pictures), quiet=quiet) as advance:
             name = f"{path}: picture"
-            rows = embed_with_norms(model, faces.pictures, how.batch_size, how.flip, advance, how.workers, name)
-            return rows, how.flip
+            rows = embed_with_norms(
+                model, faces.pictures, options.batch_size, options.flip, advance, options.workers, name
+            )
+            return replace(rows, names=faces.names()), options.flip
     embedded, flipped = model.of(set_name)
     if len(embedded.rows) != len(faces.pictures):
         raise DataError(

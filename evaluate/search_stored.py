@@ -1,12 +1,13 @@
-"""Search among stored embeddings: a gallery now or saved earlier, probes, neighbours as text and CSV."""
+"""Search among stored embeddings: who is nearest to each probe, as text and CSV."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
-from evaluate.gallery import ABOUT, GalleryIndex
+from common.errors import DataError
+from evaluate.embed import Embeddings
+from evaluate.protocols import search
 from evaluate.report import write_rows
 from evaluate.stored import load_embeddings
 
@@ -14,42 +15,40 @@ from evaluate.stored import load_embeddings
 _SAID = 10
 
 
-def search_stored(
-    gallery: Path, probes: Path | None, k: int, kind: str, save: Path | None = None, out: Path | None = None
-) -> Iterator[str]:
-    """Lines to print while searching.
+def search_stored(gallery: Path, probes: Path, k: int, out: Path | None = None) -> Iterator[str]:
+    """Lines to print while searching the `k` nearest gallery faces of every probe, exactly.
 
-    `gallery` is stored embeddings, indexed here, or the folder of a saved index; `probes` stored embeddings; `out` a
-    CSV of all neighbours. Rows are scaled to unit length, so scores are cosines.
+    `gallery` and `probes` are stored embeddings; `out` a CSV of all neighbours. Rows are scaled to unit length, so
+    scores are cosines. Faces go by the names that are stored with them, others by the number of their row.
     """
-    if (gallery / ABOUT).exists():
-        if kind != "exact" or save is not None:
-            raise UserError(f"{gallery} is a saved gallery: --approximate and --save only apply when one is built")
-        index = GalleryIndex.open(gallery)
-    else:
-        rows = _unit(load_embeddings(gallery)[0].rows)
-        index = GalleryIndex.build(rows, [str(row) for row in range(len(rows))], kind)
-    yield f"gallery: {len(index.names):,} faces, {index.kind}, recall@10 {index.recall:.4f}"
-    if save is not None:
-        index.save(save)
-        yield f"saved in {save}"
-    if probes is None:
-        return
-    scores, found = index.search(_unit(load_embeddings(probes)[0].rows), k)
-    for probe in range(min(len(scores), _SAID)):
-        pairs = zip(found[probe], scores[probe], strict=True)
-        yield f"probe {probe}: " + ", ".join(f"{index.names[row]} {score:.3f}" for row, score in pairs if row >= 0)
+    known, asked = load_embeddings(gallery)[0], load_embeddings(probes)[0]
+    for path, embedded in ((gallery, known), (probes, asked)):
+        if not len(embedded.rows):
+            raise DataError(f"{path}: holds no embeddings")
+    if known.rows.shape[1] != asked.rows.shape[1]:
+        raise DataError(
+            f"{probes}: {asked.rows.shape[1]} dimensions, {gallery} has {known.rows.shape[1]}: they are of two models"
+        )
+    yield f"gallery: {len(known.rows):,} faces"
+    scores, found = search(_unit(known.rows), _unit(asked.rows), min(k, len(known.rows)))
+    of_gallery, of_probe = _names(known), _names(asked)
+    for name, neighbours, cosines in list(zip(of_probe, found, scores, strict=True))[:_SAID]:
+        pairs = zip(neighbours, cosines, strict=True)
+        yield f"{name}: " + ", ".join(f"{of_gallery[row]} {cosine:.3f}" for row, cosine in pairs)
     if len(scores) > _SAID:
         yield f"... and {len(scores) - _SAID:,} probes more"
     if out is not None:
         lines = [
-            {"probe": probe, "rank": rank + 1, "gallery": index.names[row], "score": float(scores[probe, rank])}
+            {"probe": of_probe[probe], "rank": rank + 1, "gallery": of_gallery[row], "cosine": float(cosine)}
             for probe, neighbours in enumerate(found)
-            for rank, row in enumerate(neighbours)
-            if row >= 0  # a place an approximate index could not fill
+            for rank, (row, cosine) in enumerate(zip(neighbours, scores[probe], strict=True))
         ]
         write_rows(lines, out)
         yield f"all of them in {out}"
+
+
+def _names(embedded: Embeddings) -> list[str]:
+    return list(embedded.names) if embedded.names else [f"row {row}" for row in range(len(embedded.rows))]
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

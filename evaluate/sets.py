@@ -33,39 +33,47 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class FaceSet:
-    """Pictures, and how embeddings of them become a result. `measure(embeddings, flip)`."""
+    """Pictures, how embeddings of them become a result (`measure(embeddings, flip)`), and what the pictures are
+    called."""
 
     pictures: Sequence[bytes]
     measure: Callable[[Embeddings, bool], Result]
+    names: Callable[[], tuple[str, ...]]
 
 
-def open_set(path: Path, how: MeasureConfig = DEFAULT) -> FaceSet:
+def open_set(path: Path, options: MeasureConfig = DEFAULT) -> FaceSet:
     """Open a set by what lies at `path`: a `.bin` file, or a folder with `metadata.pt` beside Arrow shards, whose
-    arrays say whether it is IJB or TinyFace. `how.far` and `how.ranks` stand in for the protocol's own.
+    arrays say whether it is IJB or TinyFace. `options.far` and `options.ranks` stand in for the protocol's own.
     Raises DataError naming the path if it is neither, or damaged."""
     if not path.is_dir():
         pictures, issame = load_bin(path)
 
         def verify(embedded: Embeddings, flip: bool) -> Result:
             rows = embedded.rows
-            fars = how.far or FAR_TARGETS
+            fars = options.far or FAR_TARGETS
             return ten_fold(
                 rows[0::2], rows[1::2], issame, far_targets=fars, xnorm=embedded.xnorm, norms=embedded.norms
             )
 
-        return FaceSet(pictures, verify)
+        sides = [f"pair {pair}{side}" for pair in range(len(issame)) for side in "ab"]
+        return FaceSet(pictures, verify, lambda: tuple(sides))
     meta = read_metadata(path / "metadata.pt")
     faces = ArrowFaces(path)
     if set(TINYFACE_ARRAYS) <= set(meta):
-        ranks = how.ranks or TINYFACE_RANKS
-        return FaceSet(faces, lambda embedded, flip: evaluate_tinyface(embedded.rows, meta, ranks))
+        ranks = options.ranks or TINYFACE_RANKS
+        return FaceSet(
+            faces,
+            lambda embedded, flip: evaluate_tinyface(embedded.rows, meta, ranks),
+            lambda: tuple(meta["image_paths"].tolist()),
+        )
     if set(TEMPLATE_ARRAYS) & set(meta):
         missing = [name for name in TEMPLATE_ARRAYS if name not in meta]
         if missing:
             raise DataError(f"{path / 'metadata.pt'}: the IJB protocol array {missing[0]!r} is missing")
-        fars, places = how.far or FARS, how.ranks or IDENTIFICATION_RANKS
+        fars, places = options.far or FARS, options.ranks or IDENTIFICATION_RANKS
         return FaceSet(
             faces,
             lambda embedded, flip: evaluate_templates(embedded.rows, meta, flip, fars=fars, ranks=places),
+            lambda: tuple(f"template {of} row {row}" for row, of in enumerate(meta["templates"].tolist())),
         )
     raise DataError(f"{path / 'metadata.pt'}: neither IJB nor TinyFace; it holds {', '.join(sorted(meta))[:200]}")

@@ -29,7 +29,7 @@ from queue import Queue
 import click
 
 ROOT = Path(__file__).parents[1]
-METRICS = ("metrics", "identification", "pair_scores", "pooling", "templates", "verification", "gallery", "blocks")
+METRICS = ("metrics", "identification", "pair_scores", "pooling", "templates", "verification", "blocks")
 PRELOADED = ("cv2", "hypothesis", "pydantic", "torch", "zarr")  # once, before the forks: they take seconds to import
 
 OTHER: dict[type, type] = {

@@ -34,7 +34,7 @@ class State(BaseModel):
 class ArrowFaces(Sequence[bytes]):
     """Encoded pictures by protocol row: `faces[i]` is the picture whose `index` is i. Nothing is held in memory."""
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Open and check every shard. Raises DataError naming the folder or shard and the reason: missing or
         truncated shards, missing columns, pictures that are not embedded, an `index` that is not 0 .. N-1."""
         self.folder = Path(folder)
@@ -72,10 +72,11 @@ class ArrowFaces(Sequence[bytes]):
             return [self[number] for number in range(*row.indices(len(self)))]
         place = int(self._stored_at[row])
         chunk = int(np.searchsorted(self._starts, place, "right")) - 1
-        return self._pictures[chunk][place - int(self._starts[chunk])].as_py()
+        picture: bytes = self._pictures[chunk][place - int(self._starts[chunk])].as_py()
+        return picture
 
 
-def write_arrow(folder: str | os.PathLike, pictures: Sequence[bytes], rows_per_shard: int = 10_000) -> None:
+def write_arrow(folder: str | os.PathLike[str], pictures: Sequence[bytes], rows_per_shard: int = 10_000) -> None:
     """Write pictures (row i gets index i) as `datasets.load_from_disk` and `ArrowFaces` read them."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

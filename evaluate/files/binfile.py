@@ -24,7 +24,7 @@ MAX_BYTES = 4 << 30
 _PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
-def load_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
+def load_bin(path: str | os.PathLike[str]) -> tuple[list[bytes], np.ndarray]:
     """The encoded pictures (2P of them, JPEG or PNG bytes) and `issame`, bool (P,).
 
     Raises DataError naming the path and the reason if the file is missing, damaged, not of this format, or asks to
@@ -46,7 +46,7 @@ def load_bin(path: str | os.PathLike) -> tuple[list[bytes], np.ndarray]:
     return pictures, issame
 
 
-def write_bin(path: str | os.PathLike, pictures: Sequence[bytes], issame: Sequence[bool] | np.ndarray) -> None:
+def write_bin(path: str | os.PathLike[str], pictures: Sequence[bytes], issame: Sequence[bool] | np.ndarray) -> None:
     """Write a set as plain bytes and bools, pickle protocol 4: every known reader takes it. Atomic."""
     if len(pictures) != 2 * len(issame):
         raise DataError(f"{path}: {len(pictures)} pictures for {len(issame)} pairs, expected {2 * len(issame)}")
@@ -81,7 +81,7 @@ def _labels(node: Any, interpreter: ArrayInterpreter) -> np.ndarray:
         if array.dtype != bool or array.ndim != 1:
             raise DataError(f"{interpreter.where}: issame is an array of {array.dtype}, not bool")
         # Any byte but 0 is true; copied, so that no bool holds anything but 0 or 1.
-        return array.view(np.uint8) != 0
+        return np.not_equal(array.view(np.uint8), 0)
     if not isinstance(node, list | tuple):
         raise DataError(f"{interpreter.where}: issame is no list")
     labels = [interpreter.scalar(item) if isinstance(item, Call) else item for item in node]

@@ -2,7 +2,7 @@
 
 `torch.save` of a dictionary of arrays, lists or tensors. `torch.load(weights_only=True)` refuses the numpy ones, and
 lifting that for numpy's callables would run them on whatever the file holds, so the file is taken apart here: a zip
-of stored members with `data.pkl` and one member a tensor (torch 1.6 and later), or a chain of pickles (before).
+of stored members with `data.pkl` and one member a tensor (torch 1.6, of 2020, and later).
 """
 
 import io
@@ -19,7 +19,6 @@ from evaluate.files.pickled import Call, Global, Persistent, PickleMachine, refu
 from evaluate.files.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 MAX_BYTES = 4 << 30
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
@@ -34,7 +33,7 @@ _REBUILD = "torch._utils._rebuild_tensor_v2"
 _ALLOWED = ARRAY_GLOBALS | _STORAGES.keys() | {_REBUILD, "collections.OrderedDict"}
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The dictionary as 1-D arrays by name: int64, float64 (float32 where the file says so), bool or text (object).
 
     Raises DataError naming the path and the reason if the file is missing, damaged, of another kind, or asks to call
@@ -42,13 +41,11 @@ def read_metadata(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     data = read_regular(path, DataError, "an IJB or TinyFace set needs its protocol", MAX_BYTES)
+    refuse_foreign(data, str(path), "metadata.pt", allowed=(b"PK",))
     if not data.startswith(b"PK"):
-        refuse_foreign(data, str(path), "metadata.pt")
-    if data.startswith(b"PK"):
-        archive = _Archive(data, str(path))
-        content = PickleMachine(archive.member("data.pkl"), _ALLOWED, str(path)).run()
-    else:
-        archive, content = None, _legacy(data, str(path))
+        raise DataError(f"{path}: not written by torch.save, or by torch before 1.6: save it again with a newer one")
+    archive = _Archive(data, str(path))
+    content = PickleMachine(archive.member("data.pkl"), _ALLOWED, str(path)).run()
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise DataError(f"{path}: holds no dictionary of named arrays")
     columns = _Columns(str(path), archive)
@@ -81,25 +78,10 @@ class _Archive:
             raise DataError(f"{self.where}: {name} cannot be read: {error}") from error
 
 
-def _legacy(data: bytes, where: str) -> Any:
-    """The object of a file from before torch 1.6: magic number, version, system, object, storage keys."""
-    objects, position = [], 0
-    for _ in range(4):
-        machine = PickleMachine(data, _ALLOWED, where, position)
-        objects.append(machine.run())
-        position = machine.position
-        if objects[0] != _LEGACY_MAGIC:
-            raise DataError(f"{where}: no file written by torch.save")
-    system = objects[2]
-    if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise DataError(f"{where}: written by a big-endian machine")
-    return objects[3]
-
-
 class _Columns:
     """Turns the dictionary's values into 1-D arrays."""
 
-    def __init__(self, where: str, archive: _Archive | None) -> None:
+    def __init__(self, where: str, archive: _Archive) -> None:
         self.where, self.archive = where, archive
         self.arrays = ArrayInterpreter(where)
 
@@ -116,7 +98,7 @@ class _Columns:
             return np.array([self._text(key, item) for item in array.tolist()], object)
         return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
-    def _from_list(self, key: str, items: list | tuple) -> np.ndarray:
+    def _from_list(self, key: str, items: list[Any] | tuple[Any, ...]) -> np.ndarray:
         values = [self.arrays.scalar(item) if isinstance(item, Call) else item for item in items]
         kinds = {type(value) for value in values}
         if kinds <= {str, bytes}:
@@ -133,10 +115,6 @@ class _Columns:
         reference = storage.key if isinstance(storage, Persistent) else None
         if not isinstance(reference, tuple) or len(reference) < 3 or not isinstance(reference[1], Global):
             raise DataError(f"{self.where}: {key[:60]} is a tensor without a storage")
-        if self.archive is None:
-            raise DataError(
-                f"{self.where}: {key[:60]} is a tensor in torch's old format; save the file again with torch"
-            )
         kind = _STORAGES.get(reference[1].name)
         if kind is None:
             raise DataError(f"{self.where}: {key[:60]} is a tensor of {reference[1].name}")

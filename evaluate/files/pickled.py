@@ -51,7 +51,7 @@ class Call:
     """A callable applied to arguments, then maybe given a state (`BUILD`). Nothing was called."""
 
     name: str
-    args: tuple
+    args: tuple[Any, ...]
     state: Any = None
 
 
@@ -139,7 +139,7 @@ class PickleMachine:
                 return items
         raise self.refused("takes from an empty stack")
 
-    def pop_tuple(self, length: int) -> tuple:
+    def pop_tuple(self, length: int) -> tuple[Any, ...]:
         return tuple(reversed([self.pop() for _ in range(length)]))
 
     def top(self, kind: type) -> Any:
@@ -191,12 +191,13 @@ def read_pickle(data: bytes, allowed: Collection[str], where: str) -> Any:
     return PickleMachine(data, allowed, where).run()
 
 
-def refuse_foreign(data: bytes, where: str, wanted: str) -> None:
-    """Raise DataError saying what a file is that begins as one of another kind; `wanted`: what it should be."""
-    known = next((kind for start, kind in _FOREIGN.items() if data.startswith(start)), None)
+def refuse_foreign(data: bytes, where: str, wanted: str, allowed: Collection[bytes] = ()) -> None:
+    """Raise DataError saying what a file is that begins as one of another kind; `wanted`: what it should be, `allowed`:
+    beginnings that it may have."""
+    known = next((kind for start, kind in _FOREIGN.items() if start not in allowed and data.startswith(start)), None)
     if not data:
         known = "empty"
-    elif known is None and data[:1] in (b"{", b"<", b"#"):
+    elif known is None and data[:1] in (b"{", b"<", b"#") and b"\0" not in data[:64]:
         known = "a text file"
     if known is not None:
         raise DataError(f"{where}: it is {known}, no {wanted}")

@@ -5,8 +5,14 @@ Which public evaluator a number agrees with, and where protocols of one name dif
 
 from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at
-from evaluate.protocols.nearest import checked_rows, search
-from evaluate.protocols.templates import FARS, TEMPLATE_ARRAYS, TemplateResult, evaluate_templates
+from evaluate.protocols.nearest import search
+from evaluate.protocols.templates import (
+    FARS,
+    TEMPLATE_ARRAYS,
+    PoolingResult,
+    TemplateResult,
+    evaluate_templates,
+)
 from evaluate.protocols.tinyface import (
     TINYFACE_ARRAYS,
     TINYFACE_RANKS,
@@ -23,11 +29,11 @@ __all__ = [
     "TINYFACE_ARRAYS",
     "TINYFACE_RANKS",
     "Point",
+    "PoolingResult",
     "Roc",
     "TemplateResult",
     "TinyFaceResult",
     "VerificationResult",
-    "checked_rows",
     "evaluate_templates",
     "evaluate_tinyface",
     "search",

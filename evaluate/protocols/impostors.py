@@ -48,7 +48,9 @@ class SortedScores:
 class RoundedScores(SortedScores):
     """float32 cosines, of which those that an answer hangs on are computed again: all answers are float64's."""
 
-    def __init__(self, rounded: np.ndarray, chosen: np.ndarray, exact: Callable, error: float) -> None:
+    def __init__(
+        self, rounded: np.ndarray, chosen: np.ndarray, exact: Callable[[np.ndarray], np.ndarray], error: float
+    ) -> None:
         """rounded (P,) float32 cosines of all pairs, `chosen` (P,) bool which of them these scores are.
 
         exact: gives the float64 scores of pair numbers; error: the most by which rounded scores deviate from them.
@@ -119,8 +121,9 @@ class RoundedScores(SortedScores):
             return self._where(lambda block: (block >= low) & (block <= high))
         if self._highest is None:
             self._highest = self._where(lambda block: block >= self._high)
-        scores = self.rounded[self._highest]
-        return self._highest[(scores >= low) & (scores <= high)]
+        highest: np.ndarray = self._highest
+        scores = self.rounded[highest]
+        return highest[(scores >= low) & (scores <= high)]
 
     def _where(self, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         found = []

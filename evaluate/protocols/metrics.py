@@ -162,7 +162,7 @@ class Roc:
             # Ties cut off at an end of the piece make a step of unknown length.
             bounds = np.concatenate([[low] * (low == start), edges, [high] * (high == end)]).astype(np.int64)
             steps = np.diff(bounds)
-            corners = bounds[1:-1][steps[1:] != steps[:-1]]
+            corners: np.ndarray = bounds[1:-1][steps[1:] != steps[:-1]]
             if opening and low == start and len(edges):
                 corners = np.union1d(edges[:1], corners)
             if (low == start or (corners <= goal).any()) and (high == end or (corners >= goal).any()):

@@ -213,7 +213,7 @@ def _locate(ids: np.ndarray, wanted: np.ndarray, name: str) -> np.ndarray:
         # A table of all ids in between: 15.7 million look-ups in a tenth of a binary search's time.
         table = np.full(high - low + 1, -1, np.int32)
         table[ids - low] = np.arange(len(ids), dtype=np.int32)
-        rows = table[wanted - low]
+        rows: np.ndarray = table[wanted - low]
     else:
         rows = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1).astype(np.int32)
         rows[ids[rows] != wanted] = -1

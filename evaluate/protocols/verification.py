@@ -191,7 +191,7 @@ def _folds(issame: np.ndarray, folds: int) -> np.ndarray:
         if not sizes.all():
             raise DataError(
                 f"fold {int(np.argmin(sizes)) + 1} of {folds} has no pair of {kind} people; every block of "
-                "consecutive pairs needs both kinds, so reorder the pairs or use fewer folds"
+                "consecutive pairs needs both kinds: reorder the pairs in the file"
             )
     return fold
 

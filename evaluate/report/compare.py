@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich.table import Table
+from rich.console import RenderableType
 
 from common.documents import read_document
 from common.errors import DataError
-from evaluate.report.tables import name_cell
+from evaluate.report.grid import WIDTH, Grid, Row, lay_out
+from evaluate.report.tables import MEAN, far_text, mean
 
 
 class Report(BaseModel):
@@ -42,28 +43,41 @@ def main_number(summary: Mapping[str, Any]) -> tuple[str, float] | None:
         for letters, entry in summary.items():
             if isinstance(entry, dict) and "tar_at_far" in entry:
                 far = "0.0001" if "0.0001" in entry["tar_at_far"] else min(entry["tar_at_far"], key=float)
-                return f"{letters} TAR@{float(far):.0e}".replace("e-0", "e-"), float(entry["tar_at_far"][far]["tar"])
+                return f"{letters} TAR {far_text(float(far))}", float(entry["tar_at_far"][far]["tar"])
     except (KeyError, TypeError, ValueError):
         pass
     return None
 
 
-def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+def comparison_table(reports: Mapping[str, Mapping[str, Any]], width: int = WIDTH) -> RenderableType:
     """A line a model, a column a set, percentages; in brackets the difference to the first model."""
     sets = list(dict.fromkeys(name for summaries in reports.values() for name in summaries))
-    first = next(iter(reports.values()), {})
-    table = Table(title="Comparison", caption="percent; in brackets points above or below the first model")
-    table.add_column("model")
-    for name in sets:
-        known = [found for summaries in reports.values() if (found := main_number(summaries.get(name, {})))]
-        table.add_column(name_cell(f"{name} {known[0][0]}" if known else name), justify="right")
+    measures = {name: measured[0] for name in sets if (measured := _first(name, reports)) is not None}
+    headings = {name: f"{name} {measures[name]}" if name in measures else name for name in sets}
+    of_first = next((_rates(sets, summaries) for summaries in reports.values()), {})
+    rows = []
     for model, summaries in reports.items():
-        cells = []
-        for name in sets:
-            mine, base = main_number(summaries.get(name, {})), main_number(first.get(name, {}))
-            cell = f"{100 * mine[1]:.2f}" if mine else ""
-            if mine and base and summaries is not first:
-                cell += f" ({100 * (mine[1] - base[1]):+.2f})"
-            cells.append(cell)
-        table.add_row(name_cell(model), *cells)
-    return table
+        rates = _rates(sets, summaries)
+        numbers = {headings[name]: _with_difference(rates[name], of_first[name], model, reports) for name in sets}
+        if len(sets) > 1:
+            numbers[MEAN] = _with_difference(mean(list(rates.values())), mean(list(of_first.values())), model, reports)
+        rows.append(Row((model,), numbers))
+    columns = (*headings.values(), *([MEAN] if len(sets) > 1 else []))
+    legend = "percent; in brackets points above or below the first model"
+    return lay_out(Grid("Comparison", ("model",), columns, rows, legend), width)
+
+
+def _first(name: str, reports: Mapping[str, Mapping[str, Any]]) -> tuple[str, float] | None:
+    return next((found for summaries in reports.values() if (found := main_number(summaries.get(name, {})))), None)
+
+
+def _rates(sets: Sequence[str], summaries: Mapping[str, Any]) -> dict[str, float | None]:
+    measured = {name: main_number(summaries.get(name, {})) for name in sets}
+    return {name: found[1] if found else None for name, found in measured.items()}
+
+
+def _with_difference(rate: float | None, base: float | None, model: str, reports: Mapping[str, Any]) -> str:
+    if rate is None:
+        return ""
+    difference = f" ({100 * (rate - base):+.2f})" if base is not None and model != next(iter(reports)) else ""
+    return f"{100 * rate:.2f}{difference}"

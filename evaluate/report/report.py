@@ -7,7 +7,7 @@ from typing import Any
 from common.figures import write_csv
 from common.files import write_json
 from common.text import file_name
-from evaluate.protocols import TemplateResult, TinyFaceResult, VerificationResult
+from evaluate.protocols import Roc, TemplateResult, TinyFaceResult, VerificationResult
 from evaluate.report.plots import plot_cmc, plot_det, plot_roc
 from evaluate.report.score_plots import plot_quality, plot_scores
 from evaluate.sets import Result
@@ -62,8 +62,8 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
         file = f"{file_name(name)}-{file_name(model)}"
         if isinstance(result, VerificationResult):
             curves[model] = result.roc()
-            meaning = "minus the squared distance of unit embeddings"
-            written += plot_scores(curves[model], out / f"scores-{file}.png", f"{name}: {model}", meaning)
+            cosines = Roc.of(1 - result.distances / 2, result.issame)
+            written += plot_scores(cosines, out / f"scores-{file}.png", f"{name}: {model}")
             if result.norms is not None:
                 written += plot_quality(result, out / f"quality-{file}.png", f"{name}: {model}, length of embeddings")
         elif isinstance(result, TemplateResult):
@@ -75,7 +75,7 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
                     ranks[label] = entry.two_galleries.mate_ranks
             first, entry = next(iter(result.poolings.items()))
             title = f"{name}: {model} {result.letters[first]}"
-            written += plot_scores(entry.roc, out / f"scores-{file}.png", title, "cosine of templates")
+            written += plot_scores(entry.roc, out / f"scores-{file}.png", title)
         elif isinstance(result, TinyFaceResult):
             ranks[model] = result.mate_ranks
     if curves:

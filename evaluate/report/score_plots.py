@@ -13,9 +13,8 @@ _FEWEST_BINS, _MOST_BINS = 20, 80
 _MOST_DOTS = 3000
 
 
-def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
-    """How genuine and impostor scores are distributed, with the threshold of equal error rates; `meaning` says what a
-    score is."""
+def plot_scores(roc: Roc, png: Path, title: str) -> list[Path]:
+    """How genuine and impostor scores, which are cosines, are distributed, with the threshold of equal error rates."""
     figure, axes = new_figure(title)
     impostor = roc.impostor.sorted
     low, high = min(roc.genuine[0], impostor[0]), max(roc.genuine[-1], impostor[-1])
@@ -34,7 +33,7 @@ def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
             threshold, color="0.3", linestyle="--", linewidth=1.2, label=f"equal errors ({100 * roc.eer():.2f} %)"
         )
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
-    axes.set_xlabel(f"score ({meaning})")
+    axes.set_xlabel("cosine")
     axes.set_ylabel("share of pairs of the kind")
     # Below the axes: data may lie anywhere in them.
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
@@ -42,25 +41,27 @@ def plot_scores(roc: Roc, png: Path, title: str, meaning: str) -> list[Path]:
 
 
 def plot_quality(result: VerificationResult, png: Path, title: str) -> list[Path]:
-    """Score of each pair against the shorter of its two embeddings; the line is the median in tenths of the pairs."""
+    """Cosine of each pair against the shorter of its two embeddings; the line is the median in tenths of the pairs."""
     assert result.norms is not None
     figure, axes = new_figure(title)
     shorter = result.norms.reshape(-1, 2).min(axis=1)
-    score = -result.distances
+    cosine = 1 - result.distances / 2
     rows: list[tuple[str, float, float]] = []
-    for kind, mine, colour in (
+    for kind, pairs, colour in (
         ("different people", ~result.issame, COLOURS[1]),
         ("same person", result.issame, COLOURS[0]),
     ):
-        x, y = shorter[mine], score[mine]
+        x, y = shorter[pairs], cosine[pairs]
         shown = slice(None, None, max(1, len(x) // _MOST_DOTS))
         axes.plot(x[shown], y[shown], ".", color=colour, markersize=3, alpha=0.35)
         tenths = np.array_split(np.argsort(x, kind="stable"), min(10, len(x)))
         middle = [(np.median(x[part]), np.median(y[part])) for part in tenths]
         axes.plot(*zip(*middle, strict=True), color=colour, linewidth=2.2, label=kind)
         rows += [(kind, float(a), float(b)) for a, b in zip(x, y, strict=True)]
-    axes.axhline(-result.threshold, color="0.3", linestyle="--", linewidth=1.2, label="mean threshold of the folds")
+    axes.axhline(
+        result.cosine_threshold, color="0.3", linestyle="--", linewidth=1.2, label="mean threshold of the folds"
+    )
     axes.set_xlabel("length of the shorter embedding of the pair, before normalisation")
-    axes.set_ylabel("score (minus the squared distance)")
+    axes.set_ylabel("cosine")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return save_picture(figure, png, ("kind", "shorter_norm", "score"), rows)
+    return save_picture(figure, png, ("kind", "shorter_norm", "cosine"), rows)

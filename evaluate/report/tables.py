@@ -1,122 +1,144 @@
 """Tables for the terminal, one a kind of set: a line a model and set, rates in percent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TypeVar
 
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
-from common.text import printable
-from evaluate.protocols import Point, TemplateResult, TinyFaceResult, VerificationResult, shown_at
+from evaluate.protocols import (
+    Point,
+    PoolingResult,
+    TemplateResult,
+    TinyFaceResult,
+    VerificationResult,
+    shown_at,
+)
+from evaluate.report.grid import WIDTH, Grid, Row, lay_out
 from evaluate.report.report import Results, csv_rows
 from evaluate.sets import Result
 
+MEAN = "mean"
+NOT_SHOWN = "n/a"
+NO_RATE = "n/a: a FAR finer than one of the set's impostor pairs"
 
-def name_cell(name: str) -> Text:
-    """A name from outside as a cell or heading: shown as it is, nothing in it obeyed as markup or by the terminal."""
-    return Text(printable(name))
+Kind = TypeVar("Kind", VerificationResult, TemplateResult, TinyFaceResult)
+Found = Sequence[tuple[str, str, Kind]]
 
 
-def results_table(results: Results) -> Group:
-    """Tables for the terminal, one a kind of set: a line a model and set, percentages."""
+def results_table(results: Results, width: int = WIDTH) -> Group:
+    """Tables within `width` columns, one a kind of set: percentages, and of several sets a model's mean."""
     found = [(model, name, result) for model, sets in results.items() for name, result in sets.items()]
     pairs = [(model, name, result) for model, name, result in found if isinstance(result, VerificationResult)]
     templates = [(model, name, result) for model, name, result in found if isinstance(result, TemplateResult)]
-    tinyface = [(model, name, result) for model, name, result in found if isinstance(result, TinyFaceResult)]
-    with_tables = VerificationResult | TemplateResult | TinyFaceResult
-    others = [(model, name, result) for model, name, result in found if not isinstance(result, with_tables)]
-    tables = [_verification_table(pairs)] if pairs else []
-    tables += [_template_table(templates)] if templates else []
-    tables += [_tinyface_table(tinyface)] if tinyface else []
-    tables += [_summary_table(others)] if others else []
-    return Group(*tables)
+    small = [(model, name, result) for model, name, result in found if isinstance(result, TinyFaceResult)]
+    grids = [_verification(pairs)] if pairs else []
+    grids += [_templates(templates)] if templates else []
+    grids += [_tinyface(small)] if small else []
+    with_a_table = VerificationResult | TemplateResult | TinyFaceResult
+    others = [(model, name, result) for model, name, result in found if not isinstance(result, with_a_table)]
+    grids += [_summaries(others)] if others else []
+    return Group(*(lay_out(grid, width) for grid in grids))
 
 
-def _table(title: str, caption: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, caption=caption)
-    table.add_column("model")
-    table.add_column("set")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
+def far_text(far: float) -> str:
+    """A FAR as short as it can be written: 1e-4, 0.05."""
+    short = f"{far:.0e}".replace("e-0", "e-")
+    return short if float(short) == far else f"{far:g}"
+
+
+def _verification(found: Found[VerificationResult]) -> Grid:
+    fars = list(dict.fromkeys(far for _, _, result in found for far in result.tar_at_far))
+    rates: dict[str, Callable[[VerificationResult], float | None]] = {
+        "acc": lambda result: result.accuracy,
+        "VAL": lambda result: result.val,
+        **{f"TAR {far_text(far)}": _tar_of(far) for far in fars},
+        "EER": lambda result: result.eer,
+        "AUC": lambda result: result.auc,
+    }
+    headings = "acc", "± acc", "thr", "VAL", "± VAL", "@FAR", *list(rates)[2:], "XNorm"
+    rows = []
+    for model, sets in groupby(found, key=lambda entry: entry[0]):
+        results = [(name, result) for _, name, result in sets]
+        for name, result in results:
+            numbers = {heading: _percent(rate(result)) for heading, rate in rates.items()}
+            numbers |= {"± acc": _percent(result.accuracy_std), "± VAL": _percent(result.val_std)}
+            numbers |= {"thr": f"{result.cosine_threshold:.3f}", "@FAR": f"{result.val_far:.2g}"}
+            numbers["XNorm"] = "" if result.xnorm is None else f"{result.xnorm:.2f}"
+            rows.append(Row((model, name), numbers))
+        if len(results) > 1:
+            means = {heading: mean([rate(result) for _, result in results]) for heading, rate in rates.items()}
+            rows.append(Row((model, MEAN), {heading: _percent(rate) for heading, rate in means.items()}))
+    legend = (
+        "acc: 10-fold accuracy %, ± over folds; thr: its threshold, a cosine; VAL: % on held-out folds, @FAR it really "
+        f"had; TAR: % at the nearest FAR, {NO_RATE}; EER, AUC: %; XNorm: mean length of embeddings"
+    )
+    return Grid("Verification", ("model", "set"), headings, rows, legend)
+
+
+def _templates(found: Found[TemplateResult]) -> Grid:
+    poolings = [entry for _, _, result in found for entry in result.poolings.values()]
+    fars = list(poolings[0].tar_at_far)
+    two_galleries = [entry.two_galleries for entry in poolings if entry.two_galleries]
+    ranks = [f"rank {k}" for k in two_galleries[0].rank] if two_galleries else []
+    fpirs = [f"TPIR {fpir:g}" for fpir in two_galleries[0].tpir_at_fpir] if two_galleries else []
+    rows = [
+        Row((model, name, result.letters[pooling]), _of_pooling(entry, result.pairs - result.genuine))
+        for model, name, result in found
+        for pooling, entry in result.poolings.items()
+    ]
+    legend = (
+        f"TAR: % at the nearest FAR, {NO_RATE}; N1: row lengths kept, D1: weighted by detection score, F1: mirror "
+        "image added" + ("; rank and TPIR (at FPIR): % of the two-gallery protocol" if two_galleries else "")
+    )
+    headings = *(f"TAR {far_text(far)}" for far in fars), *ranks, *fpirs
+    return Grid("Templates (IJB)", ("model", "set", "letters"), headings, rows, legend)
+
+
+def _of_pooling(entry: PoolingResult, impostors: int) -> dict[str, str]:
+    numbers = {
+        f"TAR {far_text(far)}": _percent(_shown(point, far, impostors)) for far, point in entry.tar_at_far.items()
+    }
+    if entry.two_galleries is not None:
+        numbers |= {f"rank {k}": _percent(rate) for k, rate in entry.two_galleries.rank.items()}
+        numbers |= {f"TPIR {fpir:g}": _percent(rate) for fpir, rate in entry.two_galleries.tpir_at_fpir.items()}
+    return numbers
+
+
+def _tinyface(found: Found[TinyFaceResult]) -> Grid:
+    rows = [
+        Row((model, name), {f"rank {k}": _percent(rate) for k, rate in result.rank.items()})
+        for model, name, result in found
+    ]
+    headings = tuple(f"rank {k}" for k in found[0][2].rank)
+    return Grid("TinyFace", ("model", "set"), headings, rows, "% of probes, closed set: mates and distractors")
+
+
+def mean(rates: Sequence[float | None]) -> float | None:
+    """The plain mean over sets; None if one has no such rate."""
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) / len(known) if known and len(known) == len(rates) else None
 
 
 def _percent(rate: float | None) -> str:
-    return "" if rate is None else f"{100 * rate:.2f}"
+    return NOT_SHOWN if rate is None else f"{100 * rate:.2f}"
 
 
-def _tar(point: Point | None, far: float, impostors: int) -> str:
-    """A rate in percent; `n/a (600 pairs)` where so few impostor pairs cannot show the FAR."""
-    if point is None:
-        return ""
-    return f"{100 * point.tar:.2f}" if shown_at(far, impostors) else f"n/a ({impostors:,} pairs)"
+def _tar_of(far: float) -> Callable[[VerificationResult], float | None]:
+    return lambda result: _shown(result.tar_at_far.get(far), far, result.impostors)
 
 
-def _verification_table(found: list[tuple[str, str, VerificationResult]]) -> Table:
-    targets = list(dict.fromkeys(far for _, _, result in found for far in result.tar_at_far))
-    table = _table(
-        "Verification",
-        "10-fold accuracy and VAL ± deviation over folds; threshold: cosine; VAL @ the FAR it really had; TAR at the "
-        "nearest FAR, n/a: less than one of the set's impostor pairs",
-        ("accuracy %", "threshold", "VAL %", *(f"TAR % @{far:g}" for far in targets), "EER %", "AUC %", "XNorm"),
-    )
-    for model, name, result in found:
-        table.add_row(
-            name_cell(model),
-            name_cell(name),
-            f"{100 * result.accuracy:.2f} ± {100 * result.accuracy_std:.2f}",
-            f"{result.cosine_threshold:.3f}",
-            f"{100 * result.val:.2f} ± {100 * result.val_std:.2f} @{result.val_far:.2g}",
-            *(_tar(result.tar_at_far.get(far), far, result.impostors) for far in targets),
-            _percent(result.eer),
-            _percent(result.auc),
-            "" if result.xnorm is None else f"{result.xnorm:.2f}",
-        )
-    return table
+def _shown(point: Point | None, far: float, impostors: int) -> float | None:
+    return point.tar if point is not None and shown_at(far, impostors) else None
 
 
-def _template_table(found: list[tuple[str, str, TemplateResult]]) -> Table:
-    targets = list(next(iter(found[0][2].poolings.values())).tar_at_far)
-    many = [entry.two_galleries for _, _, result in found for entry in result.poolings.values() if entry.two_galleries]
-    ranks = list(many[0].rank) if many else []
-    fpirs = list(many[0].tpir_at_fpir) if many else []
-    table = _table(
-        "Templates (IJB)",
-        "TAR % at the nearest FAR (n/a: less than one impostor pair); "
-        "N: row lengths kept, D: weighted by detection score, F: mirror image added"
-        + ("; ranks and TPIR % @FPIR of the two-gallery protocol" if many else ""),
-        (
-            "letters",
-            *(f"{far:.0e}".replace("e-0", "e-") for far in targets),
-            *(f"rank-{k}" for k in ranks),
-            *(f"TPIR {fpir:g}" for fpir in fpirs),
-        ),
-    )
-    for model, name, result in found:
-        for pooling, entry in result.poolings.items():
-            tars = [_tar(entry.tar_at_far[far], far, result.pairs - result.genuine) for far in targets]
-            one = entry.two_galleries
-            many_rates = [*one.rank.values(), *one.tpir_at_fpir.values()] if one else [None] * len(ranks + fpirs)
-            cells = *tars, *map(_percent, many_rates)
-            table.add_row(name_cell(model), name_cell(name), result.letters[pooling], *cells)
-    return table
-
-
-def _tinyface_table(found: list[tuple[str, str, TinyFaceResult]]) -> Table:
-    ranks = list(found[0][2].rank)
-    table = _table("TinyFace", "closed set, mates and distractors", [f"rank-{k} %" for k in ranks])
-    for model, name, result in found:
-        table.add_row(name_cell(model), name_cell(name), *(_percent(result.rank[k]) for k in ranks))
-    return table
-
-
-def _summary_table(found: list[tuple[str, str, Result]]) -> Table:
+def _summaries(found: Sequence[tuple[str, str, Result]]) -> Grid:
     """What has no table of its own: every number of its summary, as it is."""
-    rows = [row for model, name, result in found for row in csv_rows({model: {name: result}})]
-    headings = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in ("model", "set")]
-    table = _table("Other sets", "numbers as they are in results.csv", headings)
-    for row in rows:
-        numbers = [row.get(key, "") for key in headings]
-        cells = (f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
-        table.add_row(name_cell(row["model"]), name_cell(row["set"]), *cells)
-    return table
+    rows = []
+    for model, name, result in found:
+        [flat] = csv_rows({model: {name: result}})
+        numbers = {key: value for key, value in flat.items() if key not in ("model", "set")}
+        texts = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in numbers.items()}
+        rows.append(Row((model, name), texts))
+    headings = tuple(dict.fromkeys(heading for row in rows for heading in row.numbers))
+    return Grid("Other sets", ("model", "set"), headings, rows, "numbers as they are in results.csv")

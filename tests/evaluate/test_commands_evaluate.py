@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -82,7 +83,7 @@ ALL = ("--on", "pairs.bin", "--on", "ijb", "--on", "tiny")
 def test_measure_reports_all_three_kinds_of_set_with_pictures_and_skips_by_name(world):
     output = invoke("measure", *BOTH, *ALL, "--on", "cfp=nowhere/cfp.bin", "--out", "report")
     assert "skipped cfp: not found: data/nowhere/cfp.bin" in output
-    for shown in ("Verification", "Templates (IJB)", "N1D1F1", "N0D1F1", "TinyFace", "rank-20 %"):
+    for shown in ("Verification", "Templates (IJB)", "N1D1F1", "N0D1F1", "TinyFace", "rank 20"):
         assert shown in output
     results = json.loads((world / "report/results.json").read_text())["results"]
     assert results["good"]["pairs"]["accuracy"] > results["bad"]["pairs"]["accuracy"]
@@ -152,32 +153,42 @@ def test_errors_draws_the_worst_pairs(world):
     )
 
 
-@pytest.mark.parametrize("kind", [(), ("--approximate", "hnsw")])
-def test_search_finds_mates_and_a_saved_gallery_finds_the_same(world, kind):
-    people = np.arange(50)
-    store("gallery.npz", rows_of(people, 0.1))
-    store("probes.npz", rows_of(people[:12], 0.1, seed=0))
-    output = invoke(
-        "search",
-        "--gallery",
-        "gallery.npz",
-        "--probes",
-        "probes.npz",
-        "-k",
-        "3",
-        "--save",
-        "kept",
-        "--out",
-        "n.csv",
-        *kind,
-    )
-    assert "recall@10 1.0000" in output
-    again = invoke("search", "--gallery", "kept", "--probes", "probes.npz", "-k", "3", "--out", "m.csv")
-    assert (world / "n.csv").read_text() == (world / "m.csv").read_text()
-    assert [line for line in again.splitlines() if line.startswith("probe")] == [
-        line for line in output.splitlines() if line.startswith("probe")
+def test_search_answers_with_the_names_of_faces_and_exact_cosines(world):
+    names = tuple(f"person {number}" for number in range(50))
+    rows, asked = rows_of(np.arange(50), 0.1), rows_of(np.arange(12), 0.3)
+    save_embeddings("gallery.npz", Embeddings(rows, np.ones(50, np.float32), names), flip=True)
+    store("probes.npz", asked)
+    output = invoke("search", "--gallery", "gallery.npz", "--probes", "probes.npz", "-k", "3", "--out", "n.csv")
+    units = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (rows, asked)]
+    cosines = units[1] @ units[0].T
+    expected = [
+        (f"row {probe}", str(rank + 1), names[row])
+        for probe in range(12)
+        for rank, row in enumerate(np.argsort(-cosines[probe])[:3])
     ]
-    assert "only apply when one is built" in invoke("search", "--gallery", "kept", "--approximate", "ivf", code=2)
+    found = list(csv.DictReader(Path("n.csv").read_text().splitlines()))
+    assert [(line["probe"], line["rank"], line["gallery"]) for line in found] == expected
+    assert [float(line["cosine"]) for line in found] == pytest.approx(-np.sort(-cosines)[:, :3].ravel(), abs=1e-6)
+    assert f"row 0: {expected[0][2]} {cosines[0].max():.3f}, " in output
+    assert "... and 2 probes more" in output
+    store("other.npz", rows_of(np.arange(12), 0.3)[:, :8])
+    message = invoke("search", "--gallery", "gallery.npz", "--probes", "other.npz", code=2)
+    assert "other.npz: 8 dimensions, gallery.npz has 16" in message
+
+
+@pytest.mark.parametrize("format", ["npz", "zarr"])
+def test_faces_of_sets_are_found_by_what_the_set_calls_them(world, monkeypatch, format):
+    monkeypatch.setattr("evaluate.models.open_model", lambda *arguments: Linear(dim=6))
+    Path("weights.pt").write_bytes(b"PK")
+    invoke("embed", "--model", "weights.pt", *ALL, "--out", "e", "--format", format)
+    ending = ".npz" if format == "npz" else ""
+    for name, shown in (
+        ("tiny", "0_0.png: 0_0.png 1.000"),
+        ("pairs", "pair 0a: pair 0"),
+        ("ijb", "template 0 row 0: "),
+    ):
+        path = f"e/weights/{name}{ending}"
+        assert shown in invoke("search", "--gallery", path, "--probes", path, "-k", "1")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +210,11 @@ def test_search_finds_mates_and_a_saved_gallery_finds_the_same(world, kind):
             r"other.npz: no stored embeddings",
         ),
         (("compare", "stored"), "no evaluation report"),
-        (("search", "--gallery", "pairs.bin"), "no stored embeddings"),
+        (("search", "--gallery", "pairs.bin", "--probes", "pairs.bin"), "no stored embeddings"),
+        (("measure", "--model", "runs/nothere", "--on", "tiny", "--out", "r"), "runs/nothere: no such file or folder"),
+        (("measure", "--model", "stored/x", "--on", "tiny", "--out", "r"), "stored/x: no such file or folder"),
+        (("measure", "--model", "./a/b", "--on", "tiny", "--out", "r"), "./a/b: no such file or folder"),
+        (("measure", "--model", "x.onnx", "--on", "tiny", "--out", "r"), "x.onnx: no such file or folder"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_line(world, arguments, message):
@@ -303,8 +318,7 @@ NO_DOCUMENT = {
 @pytest.mark.parametrize("kind", [*NO_DOCUMENT, "a folder", "a pipe"])
 def test_what_was_written_once_and_is_something_else_now_is_one_line_with_its_path(batch, world, kind):
     batch(pairs="pairs.bin")
-    store("gallery.npz", rows_of(np.arange(5), 0.1))
-    invoke("search", "--gallery", "gallery.npz", "--save", "kept")
+    invoke("embed", "--model", "stored/good", "--on", "tiny", "--out", "z", "--format", "zarr")
     invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "a")
 
     def spoil(path):
@@ -319,8 +333,9 @@ def test_what_was_written_once_and_is_something_else_now_is_one_line_with_its_pa
 
     path = spoil("a/results.json")
     assert f"Error: {path}: " in invoke("compare", "a", code=2)
-    path = spoil("kept/gallery.json")
-    assert f"Error: {path}: " in invoke("search", "--gallery", "kept", code=2)
+    for file in ("z/good/tiny/rows/zarr.json", "z/good/tiny/zarr.json"):
+        path = spoil(file)
+        assert f"Error: {path}: " in invoke("search", "--gallery", "z/good/tiny", "--probes", "z/good/tiny", code=2)
     path = spoil("tiny/state.json")
     assert f"Error: {path}: " in invoke("measure", "--model", "stored/good", "--on", "tiny", "--out", "b", code=2)
     path = spoil("pairs.bin")
@@ -363,3 +378,36 @@ def test_a_foreign_file_is_called_by_what_it_is(world, content, what):
     (world / "foreign.bin").write_bytes(content)
     output = invoke("measure", "--model", "stored/good", "--on", "foreign.bin", "--out", "r", code=2)
     assert f"foreign.bin: it is {what}" in output
+    if not content.startswith(b"PK"):
+        output = invoke("measure", "--model", "foreign.bin", "--on", "pairs.bin", "--out", "r", code=2)
+        assert f"foreign.bin: it is {what}" in output
+
+
+@pytest.mark.parametrize("place", ["tiny/data-00000-of-00001.arrow", "z/good/tiny/rows/c/0/0"])
+def test_a_pipe_in_place_of_an_array_is_refused_and_not_waited_for(world, place):
+    invoke("embed", "--model", "stored/good", "--on", "tiny", "--out", "z", "--format", "zarr")
+    os.unlink(place)
+    os.mkfifo(place)
+    output = invoke("measure", "--model", "z/good", "--on", "tiny", "--out", "r", code=2)
+    assert f"Error: {place}: " in output
+    assert "not a regular file" in output
+
+
+@pytest.mark.parametrize("place", ["pairs.bin", "ijb/metadata.pt"])
+def test_a_batch_does_not_wait_for_a_pipe(batch, world, place):
+    os.unlink(place)
+    os.mkfifo(place)
+    with pytest.raises(DataError, match=f"{place}: not a regular file"):
+        batch(ijb="ijb") if place.startswith("ijb") else batch(pairs="pairs.bin")
+
+
+def test_tables_are_the_same_in_a_pipe_and_on_a_terminal_of_any_width(world, monkeypatch):
+    command = ("measure", *BOTH, *ALL, "--out", "r")
+    piped = invoke(*command)
+    assert max(map(len, piped.splitlines())) <= 80
+    assert [model for model in ("good", "bad") if f"model {model}, set ijb" in piped] == ["good", "bad"]
+    for columns in ("60", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert invoke(*command) == piped
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert re.sub(r"\x1b\[[0-9;]*m", "", invoke(*command)) == piped

@@ -47,14 +47,14 @@ def test_far_and_ranks_take_the_place_of_the_protocols_own(world):  # noqa: F811
     found = results()["good"]
     assert list(found["pairs"]["tar_at_far"]) == list(found["ijb"]["N1D1F1"]["tar_at_far"]) == ["0.05", "0.2"]
     assert list(found["tiny"]["rank"]) == list(found["ijb"]["N0D1F1"]["two_galleries"]["rank"]) == ["2", "3"]
-    assert "rank-3" in output
+    assert "rank 3" in output
     assert "tiny rank-2" in invoke("compare", "r")
     for wrong in (("--far", "1"), ("--far", "0.1,x"), ("--ranks", "0"), ("--precision", "int8")):
         assert "Invalid value" in invoke("measure", "--model", "stored/good", *sets, "--out", "s", *wrong, code=2)
 
 
 def test_precision_and_compile_go_to_the_model_and_embedding_options_to_its_batches(world, opened):  # noqa: F811
-    Path("weights.pt").touch()
+    Path("weights.pt").write_bytes(b"PK")
     options = ("--precision", "bfloat16", "--compile", "--batch-size", "50", "--no-flip", "--workers", "1")
     invoke("measure", "--model", "weights.pt", "--on", "pairs.bin", "--out", "r", *options)
     assert [(config.precision, config.compile, config.channels_last) for config in opened] == [("bfloat16", True, True)]
@@ -66,7 +66,7 @@ def test_precision_and_compile_go_to_the_model_and_embedding_options_to_its_batc
 
 def test_the_batch_command_opens_its_checkpoints_as_told_and_once(world, opened):  # noqa: F811
     Path("run").mkdir()
-    Path("run/epoch-1.pt").touch()
+    Path("run/epoch-1.pt").write_bytes(b"PK")
     command = ("batch", "run", "--on", "pairs.bin", "--on", "lfw", "--suffix", ".pt", "--out", "b", "--far", "0.1")
     output = invoke(*command, "--precision", "bfloat16", "--json")
     assert "skipped lfw: not found: data/lfw.bin" in output
@@ -103,7 +103,7 @@ def experiments(world, opened):  # noqa: F811
     """Two experiments with trained students and one set."""
     for name, extra in (("one", "far = [0.1]\nprecision = 'bfloat16'"), ("two", "flip = false\nteacher = false")):
         Path("runs", name).mkdir(parents=True)
-        Path("runs", name, "student.safetensors").touch()
+        Path("runs", name, "student.safetensors").write_bytes(b"weights")
         Path(f"{name}.toml").write_text(
             f"name = '{name}'\nteacher = 'teacher.onnx'\n[faces]\npath = 'f'\n"
             f"[evaluate]\nbatch_size = 30\n{extra}\n[evaluate.sets]\npairs = 'pairs.bin'\n"
@@ -127,9 +127,30 @@ def test_experiments_that_measure_differently_make_no_table_until_told_how(exper
     assert set(results()) == {"one", "two", "teacher (teacher)"}
 
 
+def test_the_best_student_is_evaluated_beside_the_last_and_both_are_named(experiments):
+    Path("runs/one/best.safetensors").write_bytes(b"weights")
+    plan = invoke("run", "--config", "one.toml", "--data", ".", "--check")
+    assert "runs/one/best.safetensors" in plan
+    invoke("run", "--config", "one.toml", "--data", ".")
+    assert list(results("runs/one/evaluation")) == ["one", "one (best)", "teacher (teacher)"]
+    assert [Path(config.weights).name for config in experiments] == [
+        "student.safetensors",
+        "best.safetensors",
+        "teacher.onnx",
+    ]
+
+
+def test_a_table_of_several_experiments_has_its_own_folder(experiments):
+    alike = ("--flip", "--far", "0.2", "--precision", "float32", "--data", ".")
+    output = invoke("run", "--config", "one.toml", "--config", "two.toml", *alike)
+    assert "report in runs/tables/one+two" in output
+    assert set(results("runs/tables/one+two")) == {"one", "two", "teacher (teacher)"}
+    assert not Path("runs/one/evaluation").exists()
+
+
 def test_a_batch_goes_on_only_with_the_options_it_was_begun_with(world):  # noqa: F811
     Path("run").mkdir()
-    Path("run/epoch-1.pt").touch()
+    Path("run/epoch-1.pt").write_bytes(b"PK")
     arguments = (Path("run"), ".pt", {"pairs": Path("pairs.bin")}, Path("b"), lambda path: Linear(dim=4))
     evaluate_folder(*arguments, MeasureConfig(far=(0.1,)), tell=lambda line: None)
     told = []

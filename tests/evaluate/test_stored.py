@@ -12,14 +12,16 @@ from evaluate.embed import Embeddings
 from evaluate.stored import EmbeddingStore, StoredEmbeddings, load_embeddings
 
 
-def some(rows=7, dim=3, seed=0):
+def some(rows=7, dim=3, seed=0, named=False):
     rows = np.random.default_rng(seed).standard_normal((rows, dim)).astype(np.float32)
-    return Embeddings(rows, np.linalg.norm(rows, axis=1).astype(np.float32))
+    names = tuple(f"face {row} \u00e9" for row in range(len(rows))) if named else None
+    return Embeddings(rows, np.linalg.norm(rows, axis=1).astype(np.float32), names)
 
 
 def same(loaded, kept, flip):
     embedded, flipped = loaded
-    return flipped is flip and np.array_equal(embedded.rows, kept.rows) and np.array_equal(embedded.norms, kept.norms)
+    arrays = ((embedded.rows, kept.rows), (embedded.norms, kept.norms))
+    return flipped is flip and embedded.names == kept.names and all(np.array_equal(*pair) for pair in arrays)
 
 
 @pytest.mark.parametrize("format", ["npz", "zarr"])
@@ -27,12 +29,12 @@ def same(loaded, kept, flip):
 def test_what_is_kept_comes_back_and_a_second_saving_takes_its_place(tmp_path, format, flip):
     store = EmbeddingStore.at(tmp_path / "kept", format)
     store.save("model", "lfw", some(seed=1), not flip)
-    store.save("model", "lfw", some(), flip)
+    store.save("model", "lfw", some(named=flip), flip)
     store.save("model", "tinyface_0.1", some(rows=2), True)
     assert StoredEmbeddings.lie_in(tmp_path / "kept/model")
     assert not StoredEmbeddings.lie_in(tmp_path / "kept")
     kept = StoredEmbeddings(tmp_path / "kept/model")
-    assert same(kept.of("lfw"), some(), flip)
+    assert same(kept.of("lfw"), some(named=flip), flip)
     assert same(kept.of("tinyface_0.1"), some(rows=2), True)
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".tmp", ".creating")]
 
@@ -49,7 +51,7 @@ def test_a_zarr_store_is_one_hierarchy_for_any_zarr_client(tmp_path):
 
 @pytest.mark.parametrize("format", ["npz", "zarr"])
 def test_one_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path, format):
-    EmbeddingStore.at(tmp_path, format).save("model", "lfw", some(), True)
+    EmbeddingStore.at(tmp_path, format).save("model", "lfw", some(named=True), True)
     path = StoredEmbeddings(tmp_path / "model").path("lfw")
     rng = random.Random(format)
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -61,7 +63,7 @@ def test_one_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path, format
             damaged[place] ^= 1 << rng.randrange(8)
             file.write_bytes(damaged)
             try:
-                assert same(load_embeddings(path), some(), True)
+                assert same(load_embeddings(path), some(named=True), True)
             except DataError as error:
                 refused += str(path) in str(error)
         assert refused > 5, file
@@ -104,13 +106,14 @@ def test_files_that_ask_for_more_memory_than_they_have_bytes_are_refused(tmp_pat
     np.savez_compressed(tmp_path / "bomb.npz", rows=np.zeros((100_000, 64), np.float32))
     with pytest.raises(DataError, match=r"rows\.npy is compressed"):
         load_embeddings(tmp_path / "bomb.npz")
-    group = zarr.create_group(tmp_path / "bomb")
+    about = {"flip": True, "sha256": "0" * 64}
+    group = zarr.create_group(tmp_path / "bomb", attributes=about)
     group.create_array("rows", shape=(1 << 40, 512), dtype="float32", chunks=(1 << 20, 512))
     group.create_array("norms", shape=(1 << 40,), dtype="float32", chunks=(1 << 20,))
     with pytest.raises(DataError, match="claims 2,251,799,813,685,248 bytes"):
         load_embeddings(tmp_path / "bomb")
     for number, options in enumerate(({"compressors": "auto"}, {"compressors": None, "chunks": (4, 3)})):
-        group = zarr.create_group(tmp_path / f"other-{number}")
+        group = zarr.create_group(tmp_path / f"other-{number}", attributes=about)
         group.create_array("rows", data=some().rows, **options)
         group.create_array("norms", data=some().norms, compressors=None)
         with pytest.raises(DataError, match=rf"other-{number}: /rows is not one plain chunk"):

@@ -13,7 +13,7 @@ MEASURE = f"evaluate measure --model {STUDENT} {ON} --out report"
 EMBED = f"evaluate embed --model {STUDENT} {ON} --out embeddings"
 FROM_STORED = f"evaluate measure --model stored/tiny {ON} --out report"
 BATCH = f"evaluate batch runs {ON} --out batch"
-SEARCH = f"evaluate search --gallery {STORED}"
+SEARCH = f"evaluate search --gallery {STORED} --probes {STORED}"
 COMPARE = "evaluate compare runs/tiny/evaluation"
 IJB = f"evaluate measure --model {STUDENT} --on ijb=ijb --out report"
 CHANGED = {name: damage for name, damage in BINARY_DAMAGES.items() if name != "a flipped bit"}

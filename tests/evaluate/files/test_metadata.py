@@ -16,11 +16,9 @@ READABLE = [
     "ijb_tensors",
     "ijb_ndarray_numpy1",
     "ijb_ndarray_numpy2",
-    "ijb_ndarray_legacy_file",
     "tinyface_lists",
     "tinyface_ndarray_numpy1",
     "tinyface_ndarray_numpy2",
-    "tinyface_ndarray_legacy_file",
     "tinyface_fixed_width_str_numpy1",
 ]
 
@@ -48,19 +46,24 @@ def save(path, content, **options):
     return path
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_what_this_torch_and_numpy_write_is_read(tmp_path, legacy):
+def test_what_this_torch_and_numpy_write_is_read(tmp_path):
     content = {
         "a": np.arange(5),
         "b": np.array(["x", "yy"], object),
         "c": np.array([True, False]),
         "d": [np.int64(3), 4],
     }
-    meta = read_metadata(save(tmp_path / "m.pt", content, _use_new_zipfile_serialization=not legacy))
+    meta = read_metadata(save(tmp_path / "m.pt", content))
     assert meta["a"].tolist() == [0, 1, 2, 3, 4]
     assert meta["b"].tolist() == ["x", "yy"]
     assert meta["c"].tolist() == [True, False]
     assert meta["d"].tolist() == [3, 4]
+
+
+def test_a_file_of_torch_before_1_6_is_refused_with_what_to_do(tmp_path):
+    save(tmp_path / "m.pt", {"a": np.arange(5)}, _use_new_zipfile_serialization=False)
+    with pytest.raises(DataError, match=r"m\.pt: not written by torch\.save, or by torch before 1\.6: save it again"):
+        read_metadata(tmp_path / "m.pt")
 
 
 def test_a_slice_of_a_shared_tensor_is_its_own_values(tmp_path):

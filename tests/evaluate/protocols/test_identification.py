@@ -7,7 +7,7 @@ import pytest
 
 from evaluate.protocols.identification import Gallery, closed_set, two_galleries
 
-FPIRS = (0.05, 0.2, 0.5)
+FPIRS = (0.06, 0.2, 0.51)  # of 40 probes: 2.4, 8 and 20.4 false accepts, so that rounding up shows
 
 
 def tied(seed):

@@ -1,0 +1,66 @@
+"""Contact sheets: groups of faces side by side under headings, for people to judge."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from common.figures import in_picture
+
+_CELL = (1.15, 1.65)  # inches, width and height with three lines of text
+_GAP, _HEADING = 0.35, 0.6
+_LONGEST = 18
+
+
+class Cell(NamedTuple):
+    """A face, uint8 RGB (H,W,3) or None for an empty place, and up to three lines under it."""
+
+    picture: np.ndarray | None
+    text: str
+
+
+class Section(NamedTuple):
+    """Groups under one heading; a group's faces touch, groups stand apart."""
+
+    heading: str
+    groups: Sequence[Sequence[Cell]]
+
+
+def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
+    """Draw sections one below the other, `columns` groups a line; one without groups says that there are none."""
+    width = max((len(group) for section in sections for group in section.groups), default=1)
+    pitch = width * _CELL[0] + _GAP
+    lines = [-(-max(len(section.groups), 1) // columns) for section in sections]
+    inches = (columns * pitch + _GAP, sum(_HEADING + count * _CELL[1] for count in lines))
+    figure = Figure(figsize=inches)
+    FigureCanvasAgg(figure)
+    top = inches[1]
+    for section, count in zip(sections, lines, strict=True):
+        heading = in_picture(section.heading if section.groups else f"{section.heading}: none")
+        figure.text(_GAP / inches[0], (top - _HEADING / 2) / inches[1], heading, fontsize=12, va="center")
+        for number, group in enumerate(section.groups):
+            line, column = divmod(number, columns)
+            _draw(figure, group, _GAP + column * pitch, top - _HEADING - line * _CELL[1])
+        top -= _HEADING + count * _CELL[1]
+    png.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png, dpi=110)
+
+
+def _draw(figure: Figure, group: Sequence[Cell], left: float, top: float) -> None:
+    """A group whose upper left corner is so many inches from the left and from below."""
+    inches, side = figure.get_size_inches(), _CELL[0] - 0.05
+    for place, cell in enumerate(group):
+        corner = ((left + place * _CELL[0]) / inches[0], (top - side) / inches[1])
+        axes = figure.add_axes((*corner, side / inches[0], side / inches[1]))
+        axes.axis("off")
+        if cell.picture is not None:
+            axes.imshow(cell.picture)
+        text = "\n".join(_short(in_picture(part)) for part in cell.text.split("\n"))
+        axes.text(0, -0.04, text, transform=axes.transAxes, fontsize=7.5, va="top")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
