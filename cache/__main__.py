@@ -29,10 +29,9 @@ from cache.verify import check_faces, check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
-from common.faces import FaceSource
+from common.faces import FaceSource, open_faces
 from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
-from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
 
 

@@ -21,8 +21,8 @@ from cache.subset import cut_out, named_people, sampled_people
 from common.cli import experiment_options
 from common.config import Config
 from common.errors import ConfigError
+from common.faces import open_faces
 from common.output import say
-from common.plan import open_faces
 
 
 @click.command()

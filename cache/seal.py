@@ -33,6 +33,7 @@ from cache.format import (
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import sync, sync_tree
+from common.vectors import unit_rows
 
 SEALED_ARRAYS = ("confidence", "center", "count")
 
@@ -54,7 +55,7 @@ def seal(path: Path) -> None:
     kept[list(skipped)] = False
     counts = np.bincount(labels[kept], minlength=layout.classes).astype(np.int32)
     sums = class_sums(path, layout, labels, kept)
-    centers = unit_rows(sums)
+    centers = unit_rows(sums, np.float32)
     write_rows(path, layout, "center", centers)
     write_rows(path, layout, "count", counts)
     if manifest["confidence"] == "leave_one_out":
@@ -94,12 +95,6 @@ def class_sums(path: Path, layout: Layout, labels: np.ndarray, kept: np.ndarray)
         classes, first = np.unique(own[order], return_index=True)
         sums[classes] += np.add.reduceat(rows[order], first, axis=0, dtype=np.float64)
     return sums
-
-
-def unit_rows(sums: np.ndarray) -> np.ndarray:
-    """Rows of float64 (C,D) at unit length, float32; zeros stay zeros."""
-    lengths = np.sqrt(np.einsum("cd,cd->c", sums, sums))[:, None]
-    return np.divide(sums, lengths, out=np.zeros(sums.shape, np.float32), where=lengths > 0, casting="same_kind")
 
 
 def center_confidences(

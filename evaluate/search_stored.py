@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+from common.vectors import unit_rows
 from evaluate.gallery import ABOUT, GalleryIndex
 from evaluate.report import write_rows
 from evaluate.stored import load_embeddings
@@ -27,7 +28,7 @@ def search_stored(
             raise UserError(f"{gallery} is a saved gallery: --approximate and --save only apply when one is built")
         index = GalleryIndex.open(gallery)
     else:
-        rows = _unit(load_embeddings(gallery)[0].rows)
+        rows = unit_rows(load_embeddings(gallery)[0].rows, np.float32)
         index = GalleryIndex.build(rows, [str(row) for row in range(len(rows))], kind)
     yield f"gallery: {len(index.names):,} faces, {index.kind}, recall@10 {index.recall:.4f}"
     if save is not None:
@@ -35,7 +36,7 @@ def search_stored(
         yield f"saved in {save}"
     if probes is None:
         return
-    scores, found = index.search(_unit(load_embeddings(probes)[0].rows), k)
+    scores, found = index.search(unit_rows(load_embeddings(probes)[0].rows, np.float32), k)
     for probe in range(min(len(scores), _SAID)):
         pairs = zip(found[probe], scores[probe], strict=True)
         yield f"probe {probe}: " + ", ".join(f"{index.names[row]} {score:.3f}" for row, score in pairs if row >= 0)
@@ -50,8 +51,3 @@ def search_stored(
         ]
         write_rows(lines, out)
         yield f"all of them in {out}"
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1)

@@ -14,8 +14,7 @@ from cache.several import Teachers, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import ConfigError
-from common.faces import FaceSource, Views, decoder_version
-from common.plan import open_faces
+from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.runtime import rank, world_size
 from distill.batches import EpochOrder, FaceBatches, kept_samples
 from distill.head import Head, build_head, starting_centers

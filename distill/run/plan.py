@@ -7,8 +7,8 @@ from cache.several import SeveralCaches, Teachers, open_caches
 from common.backbones import build_backbone
 from common.config import Config
 from common.errors import UserError
-from common.faces import Views
-from common.plan import Plan, open_faces, plan_faces, size_text
+from common.faces import Views, open_faces
+from common.plan import Plan, plan_faces, size_text
 from distill.batches import kept_samples, steps_in_epoch
 from distill.run.forecast import checkpoint_bytes, disk_bytes, free_bytes
 from distill.run.parts import open_cache, too_few_text

@@ -22,7 +22,7 @@ from common.errors import CacheError, DataError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
 from common.faces.subset import SubsetSource
-from common.plan import open_faces
+from common.faces.training_faces import open_faces
 from distill.train import train
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
