@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cache.format import describe_faces
-from cache.several import Teachers, open_caches
+from cache.several import CachedTeacher, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import ConfigError
@@ -68,7 +68,7 @@ def refuse_precision(precision: str, device: torch.device) -> None:
         raise ConfigError("train.precision = 'float16' needs a GPU: on a CPU take 'bfloat16' or 'float32'")
 
 
-def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> Teachers:
+def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> CachedTeacher:
     """The experiment's cache or caches, refused unless its faces, views, pixels and teacher are the experiment's."""
     cache = open_caches(config)
     cache.require(describe_faces(source), views.describe(), decoder_version())

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cache.several import SeveralCaches, Teachers, open_caches
+from cache.several import CachedTeacher, TeacherEnsemble, open_caches
 from common.backbones import build_backbone
 from common.config import Config
 from common.errors import UserError
@@ -51,7 +51,7 @@ def plan_training(config: Config, root: Path, ranks: int = 1) -> Plan:
     return plan
 
 
-def _plan_cache(plan: Plan, config: Config, root: Path) -> Teachers | None:
+def _plan_cache(plan: Plan, config: Config, root: Path) -> CachedTeacher | None:
     """The cache's lines; the cache, where it is there and fits."""
     try:
         source = open_faces(config, root)
@@ -63,8 +63,8 @@ def _plan_cache(plan: Plan, config: Config, root: Path) -> Teachers | None:
         plan.missing.append(str(error))
         return None
     plan.add("cache", f"{config.cache_dir}, sealed")
-    if isinstance(cache, SeveralCaches):
+    if isinstance(cache, TeacherEnsemble):
         agree = ", ".join(f"{cosine:.3f}" for cosine in cache.agreement())
-        plan.add("combined with", f"{', '.join(config.cache.also)} by {config.cache.combine}")
+        plan.add("combined with", ", ".join(config.cache.also))
         plan.add("teachers agree", f"mean cosine of class centres with the first: {agree} (0 by chance)")
     return None if source is None else cache

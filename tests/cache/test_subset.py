@@ -51,7 +51,7 @@ def test_every_row_is_the_parents_bit_for_bit(world, dtype, confidence):
     parent = parent_of(experiment(cache={"dtype": dtype, "confidence": confidence}))
     child = child_of(parent)
     assert (len(child), child.num_classes) == (15, 3)
-    for name in child._layout.arrays.keys() - {"label", "center", "count", "confidence"}:
+    for name in child.layout.arrays.keys() - {"label", "center", "count", "confidence"}:
         for view in range(2):
             rows = child.stored(name, np.arange(15), view)
             assert rows.tobytes() == parent.stored(name, ROWS, view).tobytes(), name
