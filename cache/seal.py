@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cache.classes import add_to_classes, cosines_with
 from cache.format import (
     MEND,
     Layout,
@@ -60,7 +61,7 @@ def seal(path: Path) -> None:
     write_rows(path, layout, "count", counts)
     if manifest["confidence"] == "leave_one_out":
         del centers
-        confidences = leave_one_out(path, layout, labels, kept, sums, counts)
+        confidences = leave_one_out_confidences(path, layout, labels, kept, sums, counts)
     else:
         del sums
         confidences = center_confidences(path, layout, labels, kept, centers)
@@ -87,13 +88,9 @@ def class_sums(path: Path, layout: Layout, labels: np.ndarray, kept: np.ndarray)
     sums = np.zeros((layout.classes, layout.dim))
     for unit in layout.units():
         part = slice(unit.start, unit.stop)
-        own = labels[part][kept[part]]
-        if not len(own):
-            continue
-        rows = _rows(path, layout, unit.view, unit.shard)[kept[part]]
-        order = np.argsort(own, kind="stable")
-        classes, first = np.unique(own[order], return_index=True)
-        sums[classes] += np.add.reduceat(rows[order], first, axis=0, dtype=np.float64)
+        if kept[part].any():
+            rows = _rows(path, layout, unit.view, unit.shard)[kept[part]]
+            add_to_classes(sums, labels[part][kept[part]], rows)
     return sums
 
 
@@ -107,7 +104,7 @@ def center_confidences(
         yield unit.view, unit.shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 
-def leave_one_out(
+def leave_one_out_confidences(
     path: Path,
     layout: Layout,
     labels: np.ndarray,
@@ -126,10 +123,8 @@ def leave_one_out(
             own += _rows(path, layout, view, shard)
         own[counts[labels[part]] == 1] = 0
         others = np.subtract(sums[labels[part]], own, out=own)
-        lengths = np.sqrt(np.einsum("nd,nd->n", others, others))
         for view in range(layout.views):
-            dots = np.einsum("nd,nd->n", _rows(path, layout, view, shard), others)
-            cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+            cosines = cosines_with(_rows(path, layout, view, shard), others)
             yield view, shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 

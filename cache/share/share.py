@@ -18,7 +18,7 @@ from cache.reader import TeacherCache
 from cache.share.card import CARD, dataset_card, teacher_licence
 from cache.share.remote import MANIFEST_FILE, Remote
 from cache.verify import check_store
-from common.documents import read_regular
+from common.documents import LARGEST, read_regular
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import make_folder, sync, sync_tree
@@ -106,10 +106,7 @@ def pull(remote: Remote, out: Path) -> Path:
                 fetched.result()
         _fetch_card(remote, making)
         _drop_strangers(making, {_BEGUN, MANIFEST_FILE, LEDGER_FILE, KEPT_CARD, *_array_files(layout), *entries})
-        faults = check_store(making)
-        if faults:
-            raise CacheError(f"{_said_of(remote, making, faults[0])} ({len(faults)} fault(s)): not taken")
-        TeacherCache(making)
+        TeacherCache(making)  # what a reader asks of a cache, this one fulfils
         sync_tree(making)
         os.rename(making, out)
         (out / _BEGUN).unlink()
@@ -169,15 +166,22 @@ def _fetch_ledger(remote: Remote, making: Path) -> tuple[Layout, dict[str, dict[
 def _fetch_entry(remote: Remote, making: Path, name: str, entry: dict[str, Any]) -> None:
     if check_file(making, name, entry) is None:
         return
-    _fetch(remote, making, name)
+    _fetch(remote, making, name, entry["bytes"])
     fault = check_file(making, name, entry)
     if fault is not None:
         (making / name).unlink()
         raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
 
 
-def _fetch(remote: Remote, making: Path, name: str) -> None:
+def _fetch(remote: Remote, making: Path, name: str, wanted: int | None = None) -> None:
+    """Fetch a file of `wanted` bytes, or a document of any sensible size; nothing of one with another size."""
     try:
+        size = remote.size(name)
+        if size is not None and wanted is not None and size != wanted:
+            fault = f"{size} bytes, {wanted} were written"
+            raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
+        if size is not None and wanted is None and size > LARGEST:
+            raise CacheError(f"{remote.url}/{name}: {size:,} bytes, more than such a file can have: not taken")
         remote.fetch(name, making / name)
     except FileNotFoundError:
         raise CacheError(

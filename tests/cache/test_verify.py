@@ -11,7 +11,8 @@ from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.verify import check_faces, check_store, replay
+from cache.replay import replay
+from cache.verify import check_faces, check_store
 from common.config.file import toml_of
 from common.errors import CacheError
 from common.faces.pixels import decode_rgb
