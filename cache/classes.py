@@ -19,4 +19,5 @@ def cosines_with(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """
     lengths = np.sqrt(np.einsum("nd,nd->n", others, others))
     dots = np.einsum("nd,nd->n", rows, others)
-    return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    cosines: np.ndarray = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    return cosines

@@ -87,14 +87,15 @@ class TeacherEnsemble:
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """Mean of the teachers' confidences, each by its own centres: float32 (B,)."""
-        return np.stack([cache.confidence(samples, views) for cache in self.caches]).mean(0)
+        mean: np.ndarray = np.stack([cache.confidence(samples, views) for cache in self.caches]).mean(0)
+        return mean
 
     def agreement(self) -> np.ndarray:
         """float64 (caches - 1,): mean cosine of a class's centre in the first cache and in each other; 0 by chance."""
         first = self.caches[0]
-        some = first.counts > 0
+        present = first.counts > 0
         others = (other.centers for other in self.caches[1:])
-        return np.array([(first.centers * centers).sum(1)[some].mean() for centers in others], np.float64)
+        return np.array([(first.centers * centers).sum(1)[present].mean() for centers in others], np.float64)
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         for cache in self.caches:
@@ -113,10 +114,11 @@ def _mean_direction(rows: Sequence[np.ndarray]) -> np.ndarray:
     That is 1 up to storage rounding, and exactly the length of rows that are all equal: the mean of one is itself.
     """
     stacked = np.stack(rows)
-    mean = stacked.mean(0, np.float64)
+    mean: np.ndarray = stacked.mean(0, np.float64)
     length = np.linalg.norm(mean, axis=-1, keepdims=True)
     wanted = np.linalg.norm(stacked.astype(np.float64), axis=-1, keepdims=True).mean(0)
-    return (mean * np.divide(wanted, length, out=np.zeros_like(length), where=length != 0)).astype(np.float32)
+    mean *= np.divide(wanted, length, out=np.zeros_like(length), where=length != 0)
+    return mean.astype(np.float32)
 
 
 def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:

@@ -90,8 +90,8 @@ def leave_one_out(cache: TeacherCache) -> np.ndarray:
     cosines = np.full(len(cache), np.nan, np.float32)
     for block in _blocks(cache):
         rows, labels = _mean_rows(cache, block), cache.labels[block]
-        some = (cache.counts[labels] > 1) & np.isfinite(rows[:, 0])
-        cosines[block[some]] = cosines_with(rows[some], sums[labels[some]] - rows[some])
+        judged = (cache.counts[labels] > 1) & np.isfinite(rows[:, 0])
+        cosines[block[judged]] = cosines_with(rows[judged], sums[labels[judged]] - rows[judged])
     return cosines
 
 
@@ -158,8 +158,10 @@ def _blocks(cache: TeacherCache) -> Iterator[np.ndarray]:
 
 def _mean_rows(cache: TeacherCache, samples: np.ndarray) -> np.ndarray:
     """Mean of the unit embeddings of all views of some samples: float64 (B,D)."""
-    return np.stack([cache.gather(samples, view) for view in range(cache.views)]).mean(0, np.float64)
+    mean: np.ndarray = np.stack([cache.gather(samples, view) for view in range(cache.views)]).mean(0, np.float64)
+    return mean
 
 
 def _over_views(cache: TeacherCache, read: Callable[..., np.ndarray], samples: np.ndarray) -> np.ndarray:
-    return np.stack([read(samples, view) for view in range(cache.views)]).mean(0)
+    mean: np.ndarray = np.stack([read(samples, view) for view in range(cache.views)]).mean(0)
+    return mean

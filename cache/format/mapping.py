@@ -79,7 +79,7 @@ class RowWindow:
         watch(self)
         shard, inner = np.divmod(rows, self._shard_rows)
         chunk, row = np.divmod(inner, self._chunk_rows)
-        taken = self._rows[shard + first_shard, chunk, row].view(self._dtype)
+        taken: np.ndarray = self._rows[shard + first_shard, chunk, row].view(self._dtype)
         return taken if self._width is None else taken.reshape(len(rows), self._width)
 
 
@@ -88,7 +88,7 @@ def _reserve(size: int) -> int:
     base = _libc.mmap(None, size, 0, flags, -1, 0)
     if base == _MAP_FAILED:
         raise OSError(ctypes.get_errno(), f"cannot reserve {size:,} bytes of addresses for a teacher cache")
-    return base
+    return int(base)
 
 
 def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layout) -> int:

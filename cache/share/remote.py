@@ -120,11 +120,18 @@ class Folder:
 class LocalFolder(Folder):
     """A folder of this machine (or mounted on it): each file is whole and on the disk before the next is begun."""
 
+    def size(self, name: str) -> int | None:
+        self._require_regular(name)
+        return super().size(name)
+
     def fetch(self, name: str, to: Path) -> None:
+        self._require_regular(name)
+        super().fetch(name, to)
+
+    def _require_regular(self, name: str) -> None:
         here = Path(self._path(name))
         if here.exists() and not here.is_file():
             raise CacheError(f"{self.url}/{name}: not a regular file: have it pushed again elsewhere")
-        super().fetch(name, to)
 
     def send(self, files: Mapping[str, Path | bytes]) -> None:
         with only_writer(Path(self._root), "a push"):

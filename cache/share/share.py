@@ -70,7 +70,7 @@ def _refuse_another(path: Path, remote: Remote) -> None:
 def _read(remote: Remote, name: str) -> bytes | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            remote.fetch(name, Path(folder, name))
+            _fetch_sized(remote, name, Path(folder, name))
         except FileNotFoundError:
             return None
         return read_regular(Path(folder, name), CacheError)
@@ -174,24 +174,29 @@ def _fetch_entry(remote: Remote, making: Path, name: str, entry: dict[str, Any])
 
 
 def _fetch(remote: Remote, making: Path, name: str, wanted: int | None = None) -> None:
-    """Fetch a file of `wanted` bytes, or a document of any sensible size; nothing of one with another size."""
+    """Fetch a file of `wanted` bytes, or a document of any sensible size. Raises CacheError where it is not there."""
     try:
-        size = remote.size(name)
-        if size is not None and wanted is not None and size != wanted:
-            fault = f"{size} bytes, {wanted} were written"
-            raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
-        if size is not None and wanted is None and size > LARGEST:
-            raise CacheError(f"{remote.url}/{name}: {size:,} bytes, more than such a file can have: not taken")
-        remote.fetch(name, making / name)
+        _fetch_sized(remote, name, making / name, wanted)
     except FileNotFoundError:
         raise CacheError(
             f"{remote.url}/{name}: not there: no cache, or its push has not finished: have it pushed again"
         ) from None
 
 
+def _fetch_sized(remote: Remote, name: str, to: Path, wanted: int | None = None) -> None:
+    """Fetch a file, but nothing of one with another size than is wanted, or that no document can have."""
+    size = remote.size(name)
+    if size is not None and wanted is not None and size != wanted:
+        fault = f"{size} bytes, {wanted} were written"
+        raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
+    if size is not None and wanted is None and size > LARGEST:
+        raise CacheError(f"{remote.url}/{name}: {size:,} bytes, more than such a file can have: not taken")
+    remote.fetch(name, to)
+
+
 def _fetch_card(remote: Remote, making: Path) -> None:
     try:
-        remote.fetch(CARD, making / CARD)
+        _fetch_sized(remote, CARD, making / CARD)
     except FileNotFoundError:
         return
     os.replace(making / CARD, making / KEPT_CARD)

@@ -152,13 +152,13 @@ def test_a_picture_that_no_longer_decodes_is_changed_data(path):
 
 def test_replay_says_that_the_decoder_changed(path, monkeypatch):
     """Another decoder rounds otherwise and says another version; the encoded pictures are the same."""
-    monkeypatch.setattr("cache.verify.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
-    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    monkeypatch.setattr("cache.replay.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
+    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
     assert causes(path) == ["decoder changed"]
 
 
 def test_another_decoder_with_the_same_pixels_is_no_fault(path, monkeypatch):
-    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
     assert causes(path) == []
 
 
