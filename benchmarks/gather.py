@@ -1,4 +1,4 @@
-"""Random rows of a teacher cache: TeacherCache.gather against a flat memory map and against zarr-python.
+"""Random rows of a teacher cache: TeacherCache.gather against memory maps of other kinds and against zarr-python.
 
     python benchmarks/gather.py [--rows 1000000] [--processes 1 --processes 4] [--scratch FOLDER]
 
@@ -22,7 +22,7 @@ import numpy as np
 import zarr
 
 from benchmarks.synthetic_store import write_sparse, write_unsealed
-from cache.format import Layout
+from cache.format import CRC_BYTES, Layout, from_stored, layout_of, read_manifest
 from cache.reader import TeacherCache
 from cache.seal import seal
 
@@ -31,14 +31,47 @@ DIM = 512
 SLOW_ROUNDS = 3
 
 
+class MapPerShard:
+    """The plain way to read the same shards: a numpy.memmap each, and a loop over those that a batch touches."""
+
+    def __init__(self, path: Path) -> None:
+        layout = layout_of(read_manifest(path))
+        row_bytes = layout.arrays["embedding"].row_bytes
+        self._shard_rows, self._chunk_rows, self._dim = layout.shard_rows, layout.chunk_rows, layout.dim
+        self._shards = []
+        for number, name in enumerate(layout.shard_files("embedding")):
+            chunks = -(-layout.rows_of(layout.arrays["embedding"], number % layout.shards) // layout.chunk_rows)
+            self._shards.append(
+                np.ndarray(
+                    (chunks, layout.chunk_rows),
+                    np.dtype((np.void, row_bytes)),
+                    np.memmap(path / name, np.uint8, "r"),
+                    strides=(layout.chunk_rows * row_bytes + CRC_BYTES, row_bytes),
+                )
+            )
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """float32 (B,D) of rows (B,) of the first view."""
+        taken = np.empty((len(rows), self._dim), np.float16)
+        whole = taken.view(np.dtype((np.void, 2 * self._dim)))[:, 0]
+        shard, inner = np.divmod(rows, self._shard_rows)
+        order = np.argsort(shard)
+        touched, first = np.unique(shard[order], return_index=True)
+        for number, places in zip(touched.tolist(), np.split(order, first[1:]), strict=True):
+            whole[places] = self._shards[number][np.divmod(inner[places], self._chunk_rows)]
+        return from_stored(taken, None)
+
+
 def ways(folder: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """How to have rows (B,) as float32 (B,D)."""
     cache = TeacherCache(folder / "store")
     flat = np.memmap(folder / "flat", np.float16, "r", shape=(len(cache), DIM))
     array = zarr.open_group(folder / "store", mode="r")["embedding"]
     assert isinstance(array, zarr.Array)
+    per_shard = MapPerShard(folder / "store")
     return {
         "gather": lambda rows: cache.gather(rows, 0),
+        "one memmap a shard": per_shard.gather,
         "flat memmap": lambda rows: flat[rows].astype(np.float32),
         "flat memmap, left as float16": lambda rows: flat[rows],
         "zarr oindex": lambda rows: array.oindex[0, rows],
@@ -110,6 +143,8 @@ def main(rows: int, processes: tuple[int, ...], rounds: int, scratch: Path | Non
     folder = Path(tempfile.mkdtemp(dir=scratch))
     try:
         write_both(folder, rows)
+        some = np.random.default_rng(0).integers(0, rows, BATCH)
+        assert np.array_equal(*(ways(folder)[name](some) for name in ("gather", "one memmap a shard")))
         for number in processes:
             report(folder, False, rounds, number)
             report(folder, True, max(3, rounds // 40), number)

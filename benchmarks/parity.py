@@ -24,9 +24,8 @@ from matplotlib import pyplot as plt
 
 from cache.reader import TeacherCache
 from common.config import load_config
-from common.faces import Views
+from common.faces import Views, open_faces
 from common.models import open_model
-from common.plan import open_faces
 from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
 from distill.head import starting_centers
 from distill.run import new_trainer

@@ -8,6 +8,9 @@ python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
 python -m cache repair       --config configs/lfw.toml --data DATA
 python -m cache append       --config configs/more-views.toml --data DATA
 python -m cache audit        --config configs/lfw.toml --data DATA --out audits/lfw
+python -m cache subset       --config configs/lfw.toml --data DATA --sample 500 --out caches/lfw-500
+python -m cache push         --config configs/lfw.toml owner/lfw-sface --faces-licence unknown
+python -m cache pull         owner/lfw-sface --out caches/lfw
 """
 
 import os
@@ -18,21 +21,25 @@ from pathlib import Path
 import click
 
 from cache.append import append as append_views
+from cache.audit import audit_cache
 from cache.build import build as build_cache
-from cache.finished import COMMANDS
 from cache.info import describe_cache
+from cache.people import chosen_people
 from cache.plan import plan_build
 from cache.reader import TeacherCache
 from cache.repair import repair as repair_cache
+from cache.share import open_remote
+from cache.share import pull as pull_cache
+from cache.share import push as push_cache
+from cache.subset import cut_out
 from cache.teachers import describe_teacher, open_teacher
-from cache.verify import check_faces, check_store, replay
+from cache.verify import verify as verify_cache
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
-from common.faces import FaceSource
-from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
+from common.faces import open_faces
+from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
-from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
 
 
@@ -84,37 +91,15 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
     Exit status 1 on any fault.
     """
-    faults = check_store(config.cache_dir)
-    if not faults and (pairs or (root / config.faces.path).exists()):
-        cache, source = TeacherCache(config.cache_dir), open_faces(config, root)
-        faults = check_faces(cache, source)
-        if pairs:
-            faults += _replay(cache, source, config, root, device, threads, pairs)
-    elif not faults:
-        say(f"{root / config.faces.path}: no faces there, so labels are not compared")
-    for fault in faults:
-        say(f"FAULT: {fault}")
-    if faults:
+
+    def teacher() -> FaceModel:
+        assert config.teacher is not None
+        return open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
+
+    verdict = verify_cache(config, root, pairs, teacher)
+    say(verdict.text(config.cache_dir))
+    if verdict.faults:
         raise SystemExit(1)
-    say(f"{config.cache_dir}: as it was written")
-
-
-def _replay(
-    cache: TeacherCache,
-    source: FaceSource,
-    config: Config,
-    root: Path,
-    device: str,
-    threads: int | None,
-    pairs: int,
-) -> list[str]:
-    if config.teacher is None:
-        raise ConfigError(f"{config.name} has no teacher to ask again: leave out --replay, or add teacher")
-    teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
-    again = replay(cache, source, teacher, pairs)
-    if len(again.cosine):
-        say(f"replayed {pairs} faces, least cosine with the cache {again.cosine.min():.6f}")
-    return again.faults()
 
 
 @main.command()
@@ -149,8 +134,57 @@ def info(config: Config, root: Path) -> None:
     say(describe_cache(config.cache_dir))
 
 
-for command in COMMANDS:
-    main.add_command(command)
+@main.command()
+@experiment_options
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of lists, plots and sheets.")
+@click.option("--noise-below", type=float, help="Cosine with the own person; else what 0.1 % of strangers reach.")
+@click.option("--duplicate-above", type=float, help="Cosine of two centres; else the median of `same person`.")
+@click.option("--shown", type=click.IntRange(1), default=24, show_default=True, help="Faces and pairs on a sheet.")
+def audit(
+    config: Config, root: Path, out: Path, noise_below: float | None, duplicate_above: float | None, shown: int
+) -> None:
+    """List faces that are probably someone else, and people who are probably one."""
+    cache = TeacherCache(config.cache_dir)
+    say(audit_cache(cache, open_faces(config, root), out, noise_below, duplicate_above, shown))
+    say(f"audit in {out}")
+
+
+@main.command()
+@experiment_options
+@click.option("--people", type=click.Path(path_type=Path), help="File of names or numbers of people, one a line.")
+@click.option("--first", type=click.IntRange(1), help="So many people, the first ones.")
+@click.option("--sample", type=click.IntRange(1), help="So many people, drawn with --seed.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new cache.")
+def subset(
+    config: Config, root: Path, people: Path | None, first: int | None, sample: int | None, seed: int, out: Path
+) -> None:
+    """Cut some people out of a cache into one of their own, which students can be trained from."""
+    source = open_faces(config, root)
+    cache = TeacherCache(config.cache_dir)
+    made = cut_out(cache, source, chosen_people(source.people, people, first, sample, seed), out)
+    say(f"{out}: {len(made):,} faces of {made.num_classes:,} people. To train from it, in the experiment file:")
+    say(f'faces = {{ subset = "{out}" }}\ncache = {{ path = "{out}" }}')
+
+
+@main.command()
+@experiment_options
+@click.argument("url")
+@click.option("--faces-licence", required=True, help='Licence or terms of the faces, or "unknown".')
+@click.option("--teacher-licence", help='Licence of the teacher\'s weights where it is not known here, or "unknown".')
+@click.option("--public", is_flag=True, help="A repository that is made on the Hub is readable by all; else private.")
+def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licence: str | None, public: bool) -> None:
+    """Send a sealed cache to URL: fsspec (file://, s3://, ...), or a dataset owner/name on the HuggingFace Hub."""
+    number = push_cache(config.cache_dir, open_remote(url, public), faces_licence, teacher_licence)
+    say(f"{config.cache_dir}: {number:,} files in {url}")
+
+
+@main.command()
+@click.argument("url")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder the cache appears as.")
+def pull(url: str, out: Path) -> None:
+    """Fetch a cache from URL (as push), verify every file of it, and give it its name."""
+    say(describe_cache(pull_cache(open_remote(url), out)))
 
 
 if __name__ == "__main__":

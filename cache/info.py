@@ -38,11 +38,11 @@ def describe_cache(path: Path) -> str:
 
 def _confidence(cache: TeacherCache) -> str:
     """Quantiles over an even choice of at most 100,000 samples, first view."""
-    some = np.unique(np.linspace(0, len(cache) - 1, min(len(cache), 100_000)).astype(np.int64))
-    some = np.setdiff1d(some, cache.skipped)
-    if not len(some):
+    samples = np.unique(np.linspace(0, len(cache) - 1, min(len(cache), 100_000)).astype(np.int64))
+    samples = np.setdiff1d(samples, cache.skipped)
+    if not len(samples):
         return "no picture decodes"
-    low, middle, high = np.quantile(cache.confidence(some, 0), (0.05, 0.5, 0.95))
+    low, middle, high = np.quantile(cache.confidence(samples, 0), (0.05, 0.5, 0.95))
     centre = {"center": "class centre", "leave_one_out": "centre of the class without the face"}
     what = centre[cache.manifest["confidence"]]
     return f"cos(f_t, {what}): median {middle:.3f}, 5 % below {low:.3f}, 5 % above {high:.3f}"

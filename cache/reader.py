@@ -8,7 +8,7 @@ cache.centers, cache.labels, cache.manifest
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -48,13 +48,13 @@ class TeacherCache:
             raise CacheError(f"{self.path}: the cache is not finished: run `make cache-teacher` again, it goes on")
         for broken in broken_seals(self.path, self.manifest):
             raise CacheError(f"{broken}: run `python -m cache verify`, or build the cache again")
-        self._layout = layout_of(self.manifest)
-        for wrong in wrong_metadata(self.path, self._layout):
+        self.layout = layout_of(self.manifest)
+        for wrong in wrong_metadata(self.path, self.layout):
             raise CacheError(f"{wrong}: {MEND}")
         self._windows: dict[str, RowWindow] = {}
 
     def __len__(self) -> int:
-        return self._layout.samples
+        return self.layout.samples
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -65,35 +65,35 @@ class TeacherCache:
     @property
     def views(self) -> int:
         """V, the number of views of every sample."""
-        return self._layout.views
+        return self.layout.views
 
     @property
     def dim(self) -> int:
         """D, the width of an embedding."""
-        return self._layout.dim
+        return self.layout.dim
 
     @property
     def num_classes(self) -> int:
         """C, the number of identities."""
-        return self._layout.classes
+        return self.layout.classes
 
     @cached_property
     def labels(self) -> np.ndarray:
         """int32 (N,), the class of every sample."""
         self._check_whole("label")
-        return read_labels(self.path, self._layout)
+        return read_labels(self.path, self.layout)
 
     @cached_property
     def centers(self) -> np.ndarray:
         """float32 (C,D), unit rows: the mean direction of every class over all its views."""
         self._check_whole("center")
-        return read_rows(self.path, self._layout, "center")
+        return read_rows(self.path, self.layout, "center")
 
     @cached_property
     def counts(self) -> np.ndarray:
         """int32 (C,), samples of every class, without those that were skipped."""
         self._check_whole("count")
-        return read_rows(self.path, self._layout, "count")
+        return read_rows(self.path, self.layout, "count")
 
     @cached_property
     def skipped(self) -> np.ndarray:
@@ -105,7 +105,7 @@ class TeacherCache:
 
         samples: int (B,); views: int (B,) or one number. Raises IndexError for a sample or view that is not there.
         """
-        scale = self.stored("scale", samples, views) if self._layout.dtype == "int8" else None
+        scale = self.stored("scale", samples, views) if self.layout.dtype == "int8" else None
         return from_stored(self.stored("embedding", samples, views), scale)
 
     def confidence(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
@@ -137,12 +137,8 @@ class TeacherCache:
             raise IndexError(f"samples {samples.min()}..{samples.max()}: {self.path} has {len(self)}")
         if views.size and (views.min() < 0 or views.max() >= self.views):
             raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
-        shards = 0 if self._layout.arrays[name].views is None else self._layout.shards
+        shards = 0 if self.layout.arrays[name].views is None else self.layout.shards
         return self._window(name).take(views * shards, samples)
-
-    def of_epoch(self, epoch: int) -> Self:
-        """What teaches in an epoch: this cache, whichever it is (`SeveralCaches` take turns)."""
-        return self
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Refuse to serve a student that would see other faces, other views, or other pixels.
@@ -164,7 +160,7 @@ class TeacherCache:
     def _check_whole(self, name: str) -> None:
         """Compare the bytes of a small array that is read as a whole with the ledger."""
         entries = read_ledger(self.path)
-        for file in self._layout.shard_files(name):
+        for file in self.layout.shard_files(name):
             if file not in entries:
                 raise CacheError(f"{self.path / file}: not in the ledger: {MEND}")
             fault = check_file(self.path, file, entries[file])
@@ -173,5 +169,5 @@ class TeacherCache:
 
     def _window(self, name: str) -> RowWindow:
         if name not in self._windows:
-            self._windows[name] = RowWindow(self.path, self._layout, name)
+            self._windows[name] = RowWindow(self.path, self.layout, name)
         return self._windows[name]

@@ -31,11 +31,11 @@ def runtime_of(cache: CacheConfig, teacher: FaceModel, threads: int) -> dict[str
     }
 
 
-def refuse_other(path: Path, mine: dict[str, Any]) -> None:
-    """Raise CacheError naming every value in which a finished unit's runtime is not `mine`, with both values."""
+def refuse_other(path: Path, now: dict[str, Any]) -> None:
+    """Raise CacheError naming every value in which a finished unit's runtime is not `now`, with both values."""
     for name, runtimes in sorted(read_runtimes(path).items()):
         for runtime in runtimes:
-            have, wanted = dict(_leaves(runtime)), dict(_leaves(mine))
+            have, wanted = dict(_leaves(runtime)), dict(_leaves(now))
             said = [
                 f"{field} is {have.get(field)!r} in {name} and {wanted.get(field)!r} now"
                 for field in sorted({*have, *wanted})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cache.classes import add_to_classes, cosines_with
 from cache.format import (
     MEND,
     Layout,
@@ -33,6 +34,7 @@ from cache.format import (
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import sync, sync_tree
+from common.vectors import unit_rows
 
 SEALED_ARRAYS = ("confidence", "center", "count")
 
@@ -54,12 +56,12 @@ def seal(path: Path) -> None:
     kept[list(skipped)] = False
     counts = np.bincount(labels[kept], minlength=layout.classes).astype(np.int32)
     sums = class_sums(path, layout, labels, kept)
-    centers = unit_rows(sums)
+    centers = unit_rows(sums, np.float32)
     write_rows(path, layout, "center", centers)
     write_rows(path, layout, "count", counts)
     if manifest["confidence"] == "leave_one_out":
         del centers
-        confidences = leave_one_out(path, layout, labels, kept, sums, counts)
+        confidences = leave_one_out_confidences(path, layout, labels, kept, sums, counts)
     else:
         del sums
         confidences = center_confidences(path, layout, labels, kept, centers)
@@ -86,20 +88,10 @@ def class_sums(path: Path, layout: Layout, labels: np.ndarray, kept: np.ndarray)
     sums = np.zeros((layout.classes, layout.dim))
     for unit in layout.units():
         part = slice(unit.start, unit.stop)
-        own = labels[part][kept[part]]
-        if not len(own):
-            continue
-        rows = _rows(path, layout, unit.view, unit.shard)[kept[part]]
-        order = np.argsort(own, kind="stable")
-        classes, first = np.unique(own[order], return_index=True)
-        sums[classes] += np.add.reduceat(rows[order], first, axis=0, dtype=np.float64)
+        if kept[part].any():
+            rows = _rows(path, layout, unit.view, unit.shard)[kept[part]]
+            add_to_classes(sums, labels[part][kept[part]], rows)
     return sums
-
-
-def unit_rows(sums: np.ndarray) -> np.ndarray:
-    """Rows of float64 (C,D) at unit length, float32; zeros stay zeros."""
-    lengths = np.sqrt(np.einsum("cd,cd->c", sums, sums))[:, None]
-    return np.divide(sums, lengths, out=np.zeros(sums.shape, np.float32), where=lengths > 0, casting="same_kind")
 
 
 def center_confidences(
@@ -112,7 +104,7 @@ def center_confidences(
         yield unit.view, unit.shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 
-def leave_one_out(
+def leave_one_out_confidences(
     path: Path,
     layout: Layout,
     labels: np.ndarray,
@@ -131,10 +123,8 @@ def leave_one_out(
             own += _rows(path, layout, view, shard)
         own[counts[labels[part]] == 1] = 0
         others = np.subtract(sums[labels[part]], own, out=own)
-        lengths = np.sqrt(np.einsum("nd,nd->n", others, others))
         for view in range(layout.views):
-            dots = np.einsum("nd,nd->n", _rows(path, layout, view, shard), others)
-            cosines = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+            cosines = cosines_with(_rows(path, layout, view, shard), others)
             yield view, shard, np.where(kept[part], cosines, np.nan).astype(np.float32)
 
 

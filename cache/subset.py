@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,41 +29,12 @@ from cache.format import (
 from cache.reader import TeacherCache
 from cache.seal import seal
 from common.errors import CacheError, DataError
-from common.faces import FaceSource, SubsetSource, words
+from common.faces import FaceSource, SubsetSource
 from common.files import sync
 from common.locks import only_writer
 
-STREAM_SUBSET = 21
 # A class's sums are added up in another order where shards are cut elsewhere.
 ROUNDING = 1e-6
-
-
-def named_people(file: Path, people: Sequence[str]) -> np.ndarray:
-    """Labels of the people a file lists, one name or number a line. Raises DataError naming a line that is neither."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from None
-    labels = {name: label for label, name in enumerate(people)}
-    chosen = []
-    for number, line in enumerate(lines, 1):
-        name = line.strip()
-        if not name:
-            continue
-        label = labels.get(name, int(name) if name.isdecimal() and name.isascii() else -1)
-        if not 0 <= label < len(people):
-            raise DataError(
-                f"{file}:{number}: {name!r} is nobody's name, nor a number in 0..{len(people) - 1}: "
-                f"names look like {people[0]!r}"
-            )
-        chosen.append(label)
-    return np.unique(np.array(chosen, np.int64))
-
-
-def sampled_people(people: int, size: int, seed: int) -> np.ndarray:
-    """`size` labels of `people`, rising: a pure function of its arguments, and part of any larger sample."""
-    word = words(seed, STREAM_SUBSET, np.arange(people), 0).astype(np.uint64)
-    return np.sort(np.argsort(word[:, 0] << np.uint64(32) | word[:, 1], kind="stable")[:size])
 
 
 def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Path) -> SubsetSource:

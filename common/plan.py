@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.config import Config
 from common.errors import UserError
-from common.faces import FaceSource, SubsetSource, open_source
+from common.faces import open_faces
 
 
 @dataclass
@@ -25,29 +25,6 @@ class Plan:
         lines = [self.title, *(f"  {name:<{width}}  {value}" for name, value in self.facts)]
         lines += [f"  MISSING: {line}" for line in self.missing] or ["  nothing is missing"]
         return "\n".join(lines)
-
-
-def open_faces(config: Config, root: Path) -> FaceSource:
-    """The training faces of an experiment, all or a subset; all are checked against the numbers the config expects.
-
-    Raises DataError when they are missing, saying where to get them, or when they are other faces.
-    """
-    faces = config.faces
-    path = root / faces.path
-    if not path.exists():
-        raise UserError(
-            f"{path}: no training faces there. {faces.origin or 'Set faces.path, or the data root (DATA=)'}"
-        )
-    source = open_source(path, faces.max_per_identity)
-    for name, expected, found in (
-        ("samples", faces.samples, len(source)),
-        ("identities", faces.identities, source.num_classes),
-    ):
-        if expected is not None and expected != found:
-            raise UserError(
-                f"{path}: {found:,} {name}, the config expects {expected:,}: other faces, or change faces.{name}"
-            )
-    return source if faces.subset is None else SubsetSource.open(Path(faces.subset), source)
 
 
 def plan_faces(plan: Plan, config: Config, root: Path) -> tuple[int | None, int | None]:

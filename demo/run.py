@@ -12,8 +12,8 @@ from rich.table import Table
 
 from cache.build import build
 from common.config import Config, load_config
+from common.faces import open_faces
 from common.models import open_model
-from common.plan import open_faces
 from common.runtime import set_threads
 from demo.dataset import make_data
 from distill.train import train

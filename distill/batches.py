@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cache.several import Teachers
+from cache.several import CachedTeacher
 from common.config import Config, ViewsConfig
 from common.errors import DataError
 from common.faces import FaceSource, Views, epoch_order, refuse_mixed_sizes, view_numbers
@@ -41,7 +41,7 @@ def steps_in_epoch(samples: int, global_batch: int) -> int:
     return samples // global_batch
 
 
-def kept_samples(total: int, cache: Teachers | None) -> np.ndarray:
+def kept_samples(total: int, cache: CachedTeacher | None) -> np.ndarray:
     """The samples an epoch visits, int64: all but those whose pictures do not decode, as the cache knows them."""
     return np.arange(total) if cache is None else np.delete(np.arange(total), cache.skipped)
 
@@ -74,7 +74,7 @@ class FaceBatches(Dataset[TrainingBatch]):
         self,
         source: FaceSource,
         views: Views,
-        cache: Teachers | None,
+        cache: CachedTeacher | None,
         confidence: bool,
         size: tuple[int, int],
         verify: Verify = "sample",
@@ -99,11 +99,10 @@ class FaceBatches(Dataset[TrainingBatch]):
         self._refuse_mixed_sizes(samples, faces)
         f_t = confidence = None
         if self.cache is not None:
-            cache = self.cache.of_epoch(epoch)
-            check_pixels(cache, samples, views, epoch, faces, self.verify)
-            f_t = torch.from_numpy(cache.gather(all_samples, all_views))
+            check_pixels(self.cache, samples, views, epoch, faces, self.verify)
+            f_t = torch.from_numpy(self.cache.gather(all_samples, all_views))
             if self.confidence:
-                confidence = torch.from_numpy(cache.confidence(all_samples, all_views))
+                confidence = torch.from_numpy(self.cache.confidence(all_samples, all_views))
         return TrainingBatch(
             faces=torch.from_numpy(np.ascontiguousarray(fit(np.stack(faces), self.size))),
             labels=torch.from_numpy(labels),

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from cache.several import Teachers
+from cache.several import CachedTeacher
 from common.errors import CacheError
 from common.faces import pixel_digest, words
 
@@ -26,7 +26,7 @@ def checked_rows(verify: Verify, samples: np.ndarray, epoch: int) -> np.ndarray:
 
 
 def check_pixels(
-    cache: Teachers,
+    cache: CachedTeacher,
     samples: np.ndarray,
     views: np.ndarray,
     epoch: int,

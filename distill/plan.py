@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from cache.several import SeveralCaches, Teachers, open_caches
+from cache.several import CachedTeacher, TeacherEnsemble, open_caches
 from common.backbones import build_backbone
 from common.config import Config
 from common.errors import UserError
-from common.faces import FaceSource, Views
-from common.plan import Plan, open_faces, plan_faces, size_text
+from common.faces import FaceSource, Views, open_faces
+from common.plan import Plan, plan_faces, size_text
 from common.runtime import choose_device
 from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
@@ -99,7 +99,7 @@ def _noted(plan: Plan) -> Iterator[None]:
         plan.missing.append(str(error))
 
 
-def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource | None, Teachers | None]:
+def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource | None, CachedTeacher | None]:
     """The faces, and the cache with its lines, where they are there and fit."""
     try:
         source = open_faces(config, root)
@@ -110,9 +110,9 @@ def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource
         if config.head.reads_teacher:
             cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
             plan.add("cache", f"{config.cache_dir}, sealed")
-    if isinstance(cache, SeveralCaches):
+    if isinstance(cache, TeacherEnsemble):
         agree = ", ".join(f"{cosine:.3f}" for cosine in cache.agreement())
-        plan.add("combined with", f"{', '.join(config.cache.also)} by {config.cache.combine}")
+        plan.add("combined with", ", ".join(config.cache.also))
         plan.add("teachers agree", f"mean cosine of class centres with the first: {agree} (0 by chance)")
     return source, None if source is None else cache
 
@@ -131,7 +131,7 @@ def _plan_progress(
     config: Config,
     root: Path,
     source: FaceSource,
-    cache: Teachers | None,
+    cache: CachedTeacher | None,
     device: torch.device,
     ranks: int,
     needed: int,
@@ -160,7 +160,7 @@ def _plan_hours(
     plan: Plan,
     config: Config,
     source: FaceSource,
-    cache: Teachers | None,
+    cache: CachedTeacher | None,
     trainer: Trainer,
     progress: Progress,
     left: int,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DataError
+from common.vectors import unit_rows
 from evaluate.embed import Embeddings
 from evaluate.protocols import search
 from evaluate.report import write_rows
@@ -30,7 +31,9 @@ def search_stored(gallery: Path, probes: Path, k: int, out: Path | None = None) 
             f"{probes}: {asked.rows.shape[1]} dimensions, {gallery} has {known.rows.shape[1]}: they are of two models"
         )
     yield f"gallery: {len(known.rows):,} faces"
-    scores, found = search(_unit(known.rows), _unit(asked.rows), min(k, len(known.rows)))
+    scores, found = search(
+        unit_rows(known.rows, np.float32), unit_rows(asked.rows, np.float32), min(k, len(known.rows))
+    )
     of_gallery, of_probe = _names(known), _names(asked)
     for name, neighbours, cosines in list(zip(of_probe, found, scores, strict=True))[:_SAID]:
         pairs = zip(neighbours, cosines, strict=True)
@@ -49,8 +52,3 @@ def search_stored(gallery: Path, probes: Path, k: int, out: Path | None = None) 
 
 def _names(embedded: Embeddings) -> list[str]:
     return list(embedded.names) if embedded.names else [f"row {row}" for row in range(len(embedded.rows))]
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
+from cache.classes import add_to_classes, cosines_with
 from cache.reader import TeacherCache
 from common.errors import UserError
 
@@ -84,17 +85,13 @@ def leave_one_out(cache: TeacherCache) -> np.ndarray:
     """
     sums = np.zeros((cache.num_classes, cache.dim))
     for block in _blocks(cache):
-        order = np.argsort(cache.labels[block], kind="stable")
-        classes, first = np.unique(cache.labels[block][order], return_index=True)
         rows = np.nan_to_num(_mean_rows(cache, block))  # pictures that were skipped
-        sums[classes] += np.add.reduceat(rows[order], first, axis=0)
+        add_to_classes(sums, cache.labels[block], rows)
     cosines = np.full(len(cache), np.nan, np.float32)
     for block in _blocks(cache):
         rows, labels = _mean_rows(cache, block), cache.labels[block]
-        rest = sums[labels] - rows
-        alone = cache.counts[labels] < 2
-        length = np.where(alone, np.nan, np.linalg.norm(rest, axis=1))
-        cosines[block] = np.einsum("nd,nd->n", rows, rest) / length
+        judged = (cache.counts[labels] > 1) & np.isfinite(rows[:, 0])
+        cosines[block[judged]] = cosines_with(rows[judged], sums[labels[judged]] - rows[judged])
     return cosines
 
 
@@ -161,8 +158,10 @@ def _blocks(cache: TeacherCache) -> Iterator[np.ndarray]:
 
 def _mean_rows(cache: TeacherCache, samples: np.ndarray) -> np.ndarray:
     """Mean of the unit embeddings of all views of some samples: float64 (B,D)."""
-    return np.stack([cache.gather(samples, view) for view in range(cache.views)]).mean(0, np.float64)
+    mean: np.ndarray = np.stack([cache.gather(samples, view) for view in range(cache.views)]).mean(0, np.float64)
+    return mean
 
 
 def _over_views(cache: TeacherCache, read: Callable[..., np.ndarray], samples: np.ndarray) -> np.ndarray:
-    return np.stack([read(samples, view) for view in range(cache.views)]).mean(0)
+    mean: np.ndarray = np.stack([read(samples, view) for view in range(cache.views)]).mean(0)
+    return mean

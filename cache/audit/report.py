@@ -75,7 +75,7 @@ def _spread(values: np.ndarray, digits: int = 3) -> str:
 def _write_lists(found: Audit, cache: TeacherCache, source: FaceSource, out: Path) -> None:
     people, labels, counts = source.people, cache.labels, cache.counts
 
-    def noise() -> Iterator[tuple]:
+    def noise() -> Iterator[tuple[object, ...]]:
         for sample, other, cosine in zip(found.noise, found.nearest, found.nearest_cosine, strict=True):
             own = labels[sample]
             yield (

@@ -166,7 +166,9 @@ def layout_of(manifest: Mapping[str, Any]) -> Layout:
     return Layout(**manifest["layout"])
 
 
-def refuse_difference(path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple) -> None:
+def refuse_difference(
+    path: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any], fields: tuple[str, ...]
+) -> None:
     """Raise CacheError naming every bound field in which a cache is not what is wanted, with both values."""
     have, wanted = bound(manifest), bound(wanted)
     refuse_values(path, {field: have.get(field) for field in fields}, {field: wanted.get(field) for field in fields})

@@ -14,6 +14,7 @@ import mmap
 import os
 import sys
 import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class RowWindow:
         watch(self)
         shard, inner = np.divmod(rows, self._shard_rows)
         chunk, row = np.divmod(inner, self._chunk_rows)
-        taken = self._rows[shard + first_shard, chunk, row].view(self._dtype)
+        taken: np.ndarray = self._rows[shard + first_shard, chunk, row].view(self._dtype)
         return taken if self._width is None else taken.reshape(len(rows), self._width)
 
 
@@ -87,7 +88,7 @@ def _reserve(size: int) -> int:
     base = _libc.mmap(None, size, 0, flags, -1, 0)
     if base == _MAP_FAILED:
         raise OSError(ctypes.get_errno(), f"cannot reserve {size:,} bytes of addresses for a teacher cache")
-    return base
+    return int(base)
 
 
 def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layout) -> int:
@@ -120,27 +121,30 @@ def map_limit() -> int:
         return sys.maxsize
 
 
-def too_many_shards(layout: Layout) -> str | None:
-    """Why a student could not map a cache of this layout, with the cache.shard_rows to choose; None if it can."""
+def too_many_shards(*layouts: Layout) -> str | None:
+    """Why a student could not map the caches of these layouts, with the cache.shard_rows to choose; None if it can."""
     room = map_limit() - _OTHER_MAPS
-    if _maps_of_a_student(layout) <= room:
+    if _maps_of_a_student(layouts) <= room:
         return None
-    fitting = layout
-    while _maps_of_a_student(fitting) > room and fitting.shards > 1:
-        fitting = replace(fitting, shard_rows=2 * fitting.shard_rows)
+    fitting = layouts
+    while _maps_of_a_student(fitting) > room and any(layout.shards > 1 for layout in fitting):
+        fitting = tuple(replace(layout, shard_rows=2 * layout.shard_rows) for layout in fitting)
     return (
-        f"with cache.shard_rows = {layout.shard_rows} a student maps {_maps_of_a_student(layout):,} files, more than "
-        f"this system allows a process ({map_limit():,}, vm.max_map_count): set cache.shard_rows = {fitting.shard_rows}"
+        f"with cache.shard_rows = {layouts[0].shard_rows} a student maps {_maps_of_a_student(layouts):,} files, more "
+        f"than this system allows a process ({map_limit():,}, vm.max_map_count): set cache.shard_rows = "
+        f"{fitting[0].shard_rows}"
     )
 
 
-def refuse_too_many_shards(path: Path, layout: Layout) -> None:
-    """Raise CacheError for a cache that no student could map here."""
-    reason = too_many_shards(layout)
+def refuse_too_many_shards(path: Path, *layouts: Layout) -> None:
+    """Raise CacheError for caches that no student could map together here."""
+    reason = too_many_shards(*layouts)
     if reason is not None:
         raise CacheError(f"{path}: {reason}")
 
 
-def _maps_of_a_student(layout: Layout) -> int:
+def _maps_of_a_student(layouts: Iterable[Layout]) -> int:
     """Embeddings, their scales in int8, confidences, and the pixels that train.verify compares; pictures in replay."""
-    return (4 if layout.dtype == "int8" else 3) * layout.views * layout.shards + layout.shards
+    return sum(
+        (4 if layout.dtype == "int8" else 3) * layout.views * layout.shards + layout.shards for layout in layouts
+    )

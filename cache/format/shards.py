@@ -119,4 +119,4 @@ def _chunks(rows: np.ndarray, fill: float, chunk_rows: int) -> Iterator[bytes]:
 
 
 def _crc(data: bytes) -> bytes:
-    return google_crc32c.value(data).to_bytes(CRC_BYTES, "little")
+    return int(google_crc32c.value(data)).to_bytes(CRC_BYTES, "little")

@@ -47,8 +47,7 @@ def watch(mapped: Mapped) -> None:
         _libc.signal(signal.SIGBUS, _handler)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _handler(number: int) -> None:
+def _handle(number: int) -> None:
     for mapped in list(_mapped):
         for file, size in mapped.files():
             left = file.stat().st_size if file.exists() else size  # a removed file stays whole for who has it mapped
@@ -57,3 +56,6 @@ def _handler(number: int) -> None:
                 os.write(2, os.fsencode(line))
                 os._exit(2)
     _libc.sigaction(signal.SIGBUS, _before, None)
+
+
+_handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(_handle)  # kept here for as long as the signal may come

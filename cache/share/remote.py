@@ -20,6 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
 
 from common.errors import CacheError
 from common.files import make_folder, replacing, sha256_of
@@ -33,6 +34,9 @@ class Remote(Protocol):
     """One shared cache."""
 
     url: str
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where only fetching tells. Raises FileNotFoundError, or CacheError."""
 
     def fetch(self, name: str, to: Path) -> None:
         """Copy a file to `to`, which appears when it is whole. Raises FileNotFoundError, or CacheError."""
@@ -60,6 +64,15 @@ class Folder:
 
     def __init__(self, url: str, files: fsspec.AbstractFileSystem, root: str) -> None:
         self.url, self._files, self._root = url, files, root.rstrip("/")
+
+    def size(self, name: str) -> int | None:
+        try:
+            size = self._files.size(self._path(name))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise CacheError(f"{self.url}/{name}: cannot be read ({error}): run again, it goes on") from error
+        return None if size is None else int(size)
 
     def fetch(self, name: str, to: Path) -> None:
         make_folder(to.parent)
@@ -107,11 +120,18 @@ class Folder:
 class LocalFolder(Folder):
     """A folder of this machine (or mounted on it): each file is whole and on the disk before the next is begun."""
 
+    def size(self, name: str) -> int | None:
+        self._require_regular(name)
+        return super().size(name)
+
     def fetch(self, name: str, to: Path) -> None:
+        self._require_regular(name)
+        super().fetch(name, to)
+
+    def _require_regular(self, name: str) -> None:
         here = Path(self._path(name))
         if here.exists() and not here.is_file():
             raise CacheError(f"{self.url}/{name}: not a regular file: have it pushed again elsewhere")
-        super().fetch(name, to)
 
     def send(self, files: Mapping[str, Path | bytes]) -> None:
         with only_writer(Path(self._root), "a push"):
@@ -134,6 +154,19 @@ class HubDataset:
     def __init__(self, repo: str, public: bool) -> None:
         self.repo, self.url, self._public = repo, f"hf://datasets/{repo}", public
         self._commit: str | None = None
+        self._sizes: dict[str, int] | None = None
+
+    def size(self, name: str) -> int | None:
+        try:
+            if self._sizes is None:
+                commit = self._pinned(name)
+                listing = HfApi().list_repo_tree(self.repo, repo_type="dataset", revision=commit, recursive=True)
+                self._sizes = {file.path: file.size for file in listing if isinstance(file, RepoFile)}
+        except Exception as error:
+            raise self._said(name, error) from error
+        if name not in self._sizes:
+            raise FileNotFoundError(name)
+        return self._sizes[name]
 
     def fetch(self, name: str, to: Path) -> None:
         folder = to
@@ -141,17 +174,27 @@ class HubDataset:
             folder = folder.parent
         assert folder / name == to, "the Hub's client keeps a file under its own name"
         try:
-            if self._commit is None:
-                self._commit = get_hf_file_metadata(hf_hub_url(self.repo, name, repo_type="dataset")).commit_hash
-            hf_hub_download(self.repo, name, repo_type="dataset", revision=self._commit, local_dir=folder)
-        except LocalEntryNotFoundError as error:  # what the client says when nobody answers
-            raise self._failed(error, "check the network, and run again, it goes on") from error
-        except EntryNotFoundError:
-            raise FileNotFoundError(name) from None
-        except RepositoryNotFoundError:
-            raise FileNotFoundError(f"{name} (no such dataset, or a private one: HF_TOKEN says who asks)") from None
+            hf_hub_download(self.repo, name, repo_type="dataset", revision=self._pinned(name), local_dir=folder)
         except Exception as error:
-            raise self._failed(error, "run again, it goes on") from error
+            raise self._said(name, error) from error
+
+    def _pinned(self, name: str) -> str | None:
+        """The commit that all is fetched of, as it is when the first file is asked for."""
+        if self._commit is None:
+            self._commit = get_hf_file_metadata(hf_hub_url(self.repo, name, repo_type="dataset")).commit_hash
+        return self._commit
+
+    def _said(self, name: str, error: Exception) -> Exception:
+        """A failure to fetch or to list, as FileNotFoundError or CacheError."""
+        match error:
+            case LocalEntryNotFoundError():  # what the client says when nobody answers
+                return self._failed(error, "check the network, and run again, it goes on")
+            case EntryNotFoundError():
+                return FileNotFoundError(name)
+            case RepositoryNotFoundError():
+                return FileNotFoundError(f"{name} (no such dataset, or a private one: HF_TOKEN says who asks)")
+            case _:
+                return self._failed(error, "run again, it goes on")
 
     def send(self, files: Mapping[str, Path | bytes]) -> None:
         api = HfApi()

@@ -18,7 +18,7 @@ from cache.reader import TeacherCache
 from cache.share.card import CARD, dataset_card, teacher_licence
 from cache.share.remote import MANIFEST_FILE, Remote
 from cache.verify import check_store
-from common.documents import read_regular
+from common.documents import LARGEST, read_regular
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import make_folder, sync, sync_tree
@@ -70,7 +70,7 @@ def _refuse_another(path: Path, remote: Remote) -> None:
 def _read(remote: Remote, name: str) -> bytes | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            remote.fetch(name, Path(folder, name))
+            _fetch_sized(remote, name, Path(folder, name))
         except FileNotFoundError:
             return None
         return read_regular(Path(folder, name), CacheError)
@@ -106,10 +106,7 @@ def pull(remote: Remote, out: Path) -> Path:
                 fetched.result()
         _fetch_card(remote, making)
         _drop_strangers(making, {_BEGUN, MANIFEST_FILE, LEDGER_FILE, KEPT_CARD, *_array_files(layout), *entries})
-        faults = check_store(making)
-        if faults:
-            raise CacheError(f"{_said_of(remote, making, faults[0])} ({len(faults)} fault(s)): not taken")
-        TeacherCache(making)
+        TeacherCache(making)  # what a reader asks of a cache, this one fulfils
         sync_tree(making)
         os.rename(making, out)
         (out / _BEGUN).unlink()
@@ -169,25 +166,37 @@ def _fetch_ledger(remote: Remote, making: Path) -> tuple[Layout, dict[str, dict[
 def _fetch_entry(remote: Remote, making: Path, name: str, entry: dict[str, Any]) -> None:
     if check_file(making, name, entry) is None:
         return
-    _fetch(remote, making, name)
+    _fetch(remote, making, name, entry["bytes"])
     fault = check_file(making, name, entry)
     if fault is not None:
         (making / name).unlink()
         raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
 
 
-def _fetch(remote: Remote, making: Path, name: str) -> None:
+def _fetch(remote: Remote, making: Path, name: str, wanted: int | None = None) -> None:
+    """Fetch a file of `wanted` bytes, or a document of any sensible size. Raises CacheError where it is not there."""
     try:
-        remote.fetch(name, making / name)
+        _fetch_sized(remote, name, making / name, wanted)
     except FileNotFoundError:
         raise CacheError(
             f"{remote.url}/{name}: not there: no cache, or its push has not finished: have it pushed again"
         ) from None
 
 
+def _fetch_sized(remote: Remote, name: str, to: Path, wanted: int | None = None) -> None:
+    """Fetch a file, but nothing of one with another size than is wanted, or that no document can have."""
+    size = remote.size(name)
+    if size is not None and wanted is not None and size != wanted:
+        fault = f"{size} bytes, {wanted} were written"
+        raise CacheError(f"{remote.url}/{name}: not as the ledger has it ({fault}): have it pushed again")
+    if size is not None and wanted is None and size > LARGEST:
+        raise CacheError(f"{remote.url}/{name}: {size:,} bytes, more than such a file can have: not taken")
+    remote.fetch(name, to)
+
+
 def _fetch_card(remote: Remote, making: Path) -> None:
     try:
-        remote.fetch(CARD, making / CARD)
+        _fetch_sized(remote, CARD, making / CARD)
     except FileNotFoundError:
         return
     os.replace(making / CARD, making / KEPT_CARD)

@@ -13,12 +13,11 @@ class CacheConfig(Section):
     confidence: cosine with the class centre, or with the centre of the class without the sample itself.
     same_runtime: refuse to go on in a cache of other threads, library versions, device or batch size. These may change
     the last bits of embeddings, not what a cache is.
-    also: caches of further teachers to learn from; combine: all of them in every step, or one an epoch.
+    also: caches of further teachers to learn from, all of them in every step.
     """
 
     path: Text | None = None
     also: tuple[Text, ...] = ()
-    combine: Literal["mean", "epoch"] = "mean"
     dtype: Literal["float32", "float16", "int8"] = "float16"
     confidence: Literal["center", "leave_one_out"] = "center"
     on_bad_image: Literal["fail", "skip"] = "fail"
@@ -33,10 +32,4 @@ class CacheConfig(Section):
     def _chunks_fill_shards(self) -> Self:
         if self.shard_rows % self.chunk_rows:
             raise ValueError(f"shard_rows ({self.shard_rows}) must be a multiple of chunk_rows ({self.chunk_rows})")
-        return self
-
-    @model_validator(mode="after")
-    def _one_cache_needs_no_rule(self) -> Self:
-        if not self.also:
-            self._refuse_idle(("combine",), "without cache.also")
         return self

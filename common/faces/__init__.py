@@ -11,6 +11,7 @@ from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
 from common.faces.subset import SELECTION, SubsetSource
+from common.faces.training_faces import open_faces
 from common.faces.views import Views, epoch_order, pixel_digest, view_numbers
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "encode_jpeg",
     "epoch_order",
     "four_words",
+    "open_faces",
     "open_source",
     "pixel_digest",
     "refuse_mixed_sizes",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from common.documents import read_document
@@ -18,9 +18,11 @@ from common.errors import DataError
 from common.faces.sources import FaceSource
 from common.files import write_json
 
+_CLOSED = ConfigDict(strict=True, extra="forbid")
 SELECTION = "ledger/subset.json"  # of the cache folder; at its top Zarr clients would take it for an array
 
 
+@with_config(_CLOSED)
 class Faces(TypedDict):
     """What a selection was made of: how many samples of how many people."""
 
@@ -28,12 +30,13 @@ class Faces(TypedDict):
     identities: int
 
 
+@with_config(_CLOSED)
 class Selection(TypedDict):
     """The file: the manifest's SHA-256 of the cache it was cut from, and the samples chosen, rising."""
 
     parent: str
     faces: Faces
-    samples: list[Annotated[int, Field(strict=True, ge=0, lt=1 << 62)]]
+    samples: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 62)]], Field(min_length=1)]
 
 
 class SubsetSource(FaceSource):
@@ -61,8 +64,8 @@ class SubsetSource(FaceSource):
                 f"{path}: selects from {made_of['samples']} samples of {made_of['identities']} people, "
                 f"{whole.path} has {found['samples']} of {found['identities']}: set the faces.path it was made of"
             )
-        if samples.ndim != 1 or not len(samples) or samples[0] < 0 or samples[-1] >= len(whole):
-            raise DataError(f"{path}: its samples are no list of numbers in 0..{len(whole) - 1}: make the subset again")
+        if samples.max() >= len(whole):
+            raise DataError(f"{path}: sample {samples.max()} is not in 0..{len(whole) - 1}: make the subset again")
         if (np.diff(samples) <= 0).any():
             raise DataError(f"{path}: its samples do not rise: make the subset again")
         return cls(whole, samples)

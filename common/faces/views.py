@@ -49,25 +49,41 @@ class Views:
                 for problem in error.errors()
             ]
             raise ConfigError("; ".join(problems)) from None
-        self.policy, self.seed, self.count = policy, seed, self._config.number
-        self._mirrors = policy in ("flip", "flip+adaface")
-        self._augments = policy in ("adaface", "flip+adaface")
 
     @classmethod
     def of(cls, config: ViewsConfig) -> Self:
-        """The views of an experiment file."""
-        return cls(**config.model_dump(exclude={"order"}))
+        """The views of an experiment file, which is checked already."""
+        views = cls.__new__(cls)
+        views._config = config
+        return views
 
     @classmethod
     def from_manifest(cls, described: Mapping[str, Any]) -> Self:
         """The views that `describe` described. Raises ConfigError for what this version cannot make."""
         return cls(**described)
 
+    @property
+    def policy(self) -> str:
+        return self._config.policy
+
+    @property
+    def seed(self) -> int:
+        return self._config.seed
+
+    @property
+    def count(self) -> int:
+        """V, the number of views of a sample."""
+        return self._config.number
+
+    @property
+    def _augments(self) -> bool:
+        return self.policy in ("adaface", "flip+adaface")
+
     def render(self, rgb: np.ndarray, sample: int, view: int) -> np.ndarray:
         """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed, and may itself be the view."""
         if not 0 <= view < self.count:
             raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
-        rgb = cv2.flip(rgb, 1) if self._mirrors and view % 2 else np.ascontiguousarray(rgb)
+        rgb = cv2.flip(rgb, 1) if self.policy in ("flip", "flip+adaface") and view % 2 else np.ascontiguousarray(rgb)
         return augment(rgb, self._config, sample, view) if self._augments else rgb
 
     def describe(self) -> dict[str, Any]:

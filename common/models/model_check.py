@@ -14,6 +14,7 @@ import numpy as np
 from common.errors import DataError, ModelError
 from common.faces import FaceSource, refuse_mixed_sizes
 from common.models.face_model import FaceModel
+from common.vectors import unit_rows
 
 BATCH = 32
 
@@ -150,6 +151,6 @@ def separation(cosines: np.ndarray, same: np.ndarray) -> Separation:
 
 
 def _cosines(embed: Callable[[np.ndarray], np.ndarray], faces: np.ndarray) -> np.ndarray:
-    rows = np.concatenate([embed(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]).astype(np.float64)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = np.concatenate([embed(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)])
+    rows = unit_rows(rows)
     return rows @ rows.T

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cache.several import Teachers
+from cache.several import CachedTeacher
 from common.config import Config
 from common.errors import DataError
 from common.models import read_tensors
 
 
-def starting_centers(config: Config, root: Path, cache: Teachers | None, classes: int) -> Tensor | None:
+def starting_centers(config: Config, root: Path, cache: CachedTeacher | None, classes: int) -> Tensor | None:
     """float32 (C,D) centres to begin with, None where they begin random.
 
     Raises DataError for a header file that is missing, damaged, or not for these classes and this width.

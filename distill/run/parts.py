@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cache.format import describe_faces
-from cache.several import Teachers, open_caches
+from cache.several import CachedTeacher, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import ConfigError, UserError
-from common.faces import FaceSource, Views, decoder_version
-from common.plan import open_faces
+from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.runtime import rank, world_size
 from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
 from distill.head import Head, build_head, starting_centers
@@ -55,7 +54,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
         yield Run(source, order, loader, trainer)
 
 
-def face_batches(config: Config, source: FaceSource, cache: Teachers | None, order: EpochOrder) -> FaceBatches:
+def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None, order: EpochOrder) -> FaceBatches:
     """What makes the batches of an order."""
     size, confidence = backbone_size(config.student.backbone), config.head.geometry == "cached"
     views = Views.of(config.views)
@@ -73,7 +72,7 @@ def refuse_precision(precision: str, device: torch.device) -> None:
         raise ConfigError("train.precision = 'float16' needs a GPU: on a CPU take 'bfloat16' or 'float32'")
 
 
-def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> Teachers:
+def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> CachedTeacher:
     """The experiment's cache or caches, refused unless its faces, views, pixels and teacher are the experiment's."""
     cache = open_caches(config)
     cache.require(describe_faces(source), views.describe(), decoder_version())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError
+from common.vectors import unit_rows
 from evaluate.protocols.metrics import Point, Roc, summarised
 
 ACCURACY_STEP, VAL_STEP, LARGEST_DISTANCE = 0.01, 0.001, 4.0
@@ -112,7 +113,7 @@ def pair_distances(emb_a: np.ndarray, emb_b: np.ndarray) -> np.ndarray:
     for start in range(0, len(emb_a), _BLOCK):
         rows = slice(start, start + _BLOCK)
         # The difference itself, not 2 - 2 cos: identical rows must come out at exactly zero.
-        difference = _unit_rows(emb_a[rows]) - _unit_rows(emb_b[rows])
+        difference = unit_rows(emb_a[rows]) - unit_rows(emb_b[rows])
         distances[rows] = np.einsum("pd,pd->p", difference, difference)
     return distances
 
@@ -172,14 +173,6 @@ def verify_distances(
         issame=issame,
         norms=norms,
     )
-
-
-def _unit_rows(rows: np.ndarray) -> np.ndarray:
-    wide = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("pd,pd->p", wide, wide))
-    with np.errstate(invalid="ignore"):  # infinity / infinity: reported with its pair later
-        wide /= np.where(length > 0, length, 1.0)[:, None]
-    return wide
 
 
 def _folds(issame: np.ndarray, folds: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from cache.build import build
 from cache.reader import TeacherCache
-from cache.verify import replay
+from cache.replay import replay
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment

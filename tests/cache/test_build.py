@@ -15,8 +15,8 @@ from common.errors import CacheError, DataError, ModelError
 from common.faces.pixels import encode_jpeg
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
+from common.faces.training_faces import open_faces
 from common.models.model_check import labelled_sample
-from common.plan import open_faces
 from tests.tiny import TinyTeacher, experiment, jpegs, portrait, write_faces
 
 

@@ -11,7 +11,8 @@ from cache.build import build
 from cache.info import describe_cache
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.verify import check_store, replay
+from cache.replay import replay
+from cache.verify import check_store
 from common.errors import DataError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source

@@ -12,17 +12,19 @@ from click.testing import CliRunner
 from cache.__main__ import main
 from cache.build import build
 from cache.format.arrays import describe_faces
+from cache.people import named_people, sampled_people
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.subset import cut_out, named_people, sampled_people
-from cache.verify import check_store, replay
+from cache.replay import replay
+from cache.subset import cut_out
+from cache.verify import check_store
 from common.config import Config
 from common.config.file import toml_of
 from common.errors import CacheError, DataError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
 from common.faces.subset import SubsetSource
-from common.plan import open_faces
+from common.faces.training_faces import open_faces
 from distill.train import train
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
@@ -51,7 +53,7 @@ def test_every_row_is_the_parents_bit_for_bit(world, dtype, confidence):
     parent = parent_of(experiment(cache={"dtype": dtype, "confidence": confidence}))
     child = child_of(parent)
     assert (len(child), child.num_classes) == (15, 3)
-    for name in child._layout.arrays.keys() - {"label", "center", "count", "confidence"}:
+    for name in child.layout.arrays.keys() - {"label", "center", "count", "confidence"}:
         for view in range(2):
             rows = child.stored(name, np.arange(15), view)
             assert rows.tobytes() == parent.stored(name, ROWS, view).tobytes(), name
@@ -127,13 +129,15 @@ def test_a_changed_selection_is_found(world):
         ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [3, 3]}', "do not rise"),
         (
             '{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [3, 35]}',
-            r"no list of numbers in 0\.\.34",
+            r"sample 35 is not in 0\.\.34",
         ),
-        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": []}', r"no list of numbers"),
+        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": []}', r"damaged at samples"),
         (
             '{"parent": "", "faces": {"samples": 36, "identities": 7}, "samples": [3]}',
             "selects from 36 samples of 7 people, .* has 35",
         ),
+        ('{"parent": "", "faces": {"samples": "35", "identities": 7}, "samples": [3]}', r"damaged at faces\.samples"),
+        ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [3], "x": 1}', "damaged at x"),
         ('{"parent": "", "faces": {"samples": 35, "identities": 7}, "samples": [1e99]}', r"damaged at samples\.0"),
     ],
 )

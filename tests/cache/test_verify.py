@@ -11,7 +11,8 @@ from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.verify import check_faces, check_store, replay
+from cache.replay import replay
+from cache.verify import check_faces, check_store
 from common.config.file import toml_of
 from common.errors import CacheError
 from common.faces.pixels import decode_rgb
@@ -151,13 +152,13 @@ def test_a_picture_that_no_longer_decodes_is_changed_data(path):
 
 def test_replay_says_that_the_decoder_changed(path, monkeypatch):
     """Another decoder rounds otherwise and says another version; the encoded pictures are the same."""
-    monkeypatch.setattr("cache.verify.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
-    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    monkeypatch.setattr("cache.replay.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
+    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
     assert causes(path) == ["decoder changed"]
 
 
 def test_another_decoder_with_the_same_pixels_is_no_fault(path, monkeypatch):
-    monkeypatch.setattr("cache.verify.decoder_version", lambda: "decoder 9")
+    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
     assert causes(path) == []
 
 

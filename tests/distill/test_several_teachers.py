@@ -1,4 +1,4 @@
-"""Students of several caches: in the mean of their spaces, or one teacher an epoch; resumable like any other."""
+"""Students of several caches learn in the mean of their spaces, resumable like any other."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 
 from cache.build import build
 from cache.reader import TeacherCache
-from cache.several import SeveralCaches
+from cache.several import TeacherEnsemble
 from common.faces.sources import open_source
 from common.faces.views import Views
 from distill.batches import FaceBatches
@@ -29,10 +29,9 @@ def two(world) -> list[TeacherCache]:
     return [TeacherCache(path) for path in paths]
 
 
-def run(name: str, also: list[str], combine: str = "mean", path: str = "caches/a", **sections) -> dict:
+def run(name: str, also: list[str], path: str = "caches/a", **sections) -> dict:
     """The final state of a run."""
-    rule = {"combine": combine} if also else {}
-    config = experiment(name=name, cache={"path": path, "also": also, **rule}, teacher="tiny.onnx", **sections)
+    config = experiment(name=name, cache={"path": path, "also": also}, teacher="tiny.onnx", **sections)
     train(config, Path("data"), torch.device("cpu"), 1)
     return checkpoints.latest(Path(f"runs/{name}/checkpoints"))
 
@@ -48,22 +47,10 @@ def test_one_cache_twice_teaches_what_it_teaches_once(two):
     assert curves("twice") == curves("once")
 
 
-def test_one_cache_in_turn_with_itself_teaches_what_it_teaches_alone(two):
-    assert equal(run("alone", [])["student"], run("turns", ["caches/a"], "epoch")["student"])
-    assert curves("alone") == curves("turns")
-
-
-def test_the_second_teacher_teaches_in_the_second_epoch(two):
-    alone, turns = run("alone", []), run("turns", ["caches/b"], "epoch")
-    assert not equal(alone["student"], turns["student"])
-    first = [line for line in curves("turns") if line["step"] <= 4]
-    assert first == [line for line in curves("alone") if line["step"] <= 4]
-
-
-@pytest.mark.parametrize(("combine", "workers"), [("mean", 0), ("epoch", 2)])
-def test_a_stopped_run_of_two_teachers_ends_in_the_weights_of_an_undisturbed_one(two, monkeypatch, combine, workers):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stopped_run_of_two_teachers_ends_in_the_weights_of_an_undisturbed_one(two, monkeypatch, workers):
     sections = {"train": {"workers": workers}, "head": {"start": "cache"}}
-    whole = run("whole", ["caches/b"], combine, **sections)
+    whole = run("whole", ["caches/b"], **sections)
     step, calls = Trainer.step, []
 
     def stopping(self, *arguments):
@@ -75,20 +62,20 @@ def test_a_stopped_run_of_two_teachers_ends_in_the_weights_of_an_undisturbed_one
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", stopping)
         with pytest.raises(KeyboardInterrupt):
-            run("stopped", ["caches/b"], combine, **sections)
-    stopped = run("stopped", ["caches/b"], combine, **sections)
+            run("stopped", ["caches/b"], **sections)
+    stopped = run("stopped", ["caches/b"], **sections)
     assert equal(stopped["student"], whole["student"])
     assert curves("stopped") == curves("whole")
 
 
-def test_a_batch_carries_the_word_of_its_epochs_teacher(two):
+def test_a_batch_carries_the_word_of_the_ensemble(two):
     samples, views = np.array([4, 30, 11]), np.array([1, 0, 1])
-    turns = SeveralCaches(two, "epoch")
-    batches = FaceBatches(open_source("data/faces"), Views("flip"), turns, True, (112, 112))
-    for epoch in range(3):
-        batch = batches[samples, views, epoch]
-        assert np.array_equal(batch.f_t, two[epoch % 2].gather(samples, views))
-        assert np.array_equal(batch.confidence, two[epoch % 2].confidence(samples, views))
+    batches = FaceBatches(open_source("data/faces"), Views("flip"), TeacherEnsemble(two), True, (112, 112))
+    batch = batches[samples, views, 0]
+    expected = sum(cache.gather(samples, views) for cache in two)
+    np.testing.assert_allclose(batch.f_t, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+    confidence = sum(cache.confidence(samples, views) for cache in two) / 2
+    np.testing.assert_allclose(batch.confidence, confidence, atol=1e-6)
 
 
 def test_frozen_centres_are_the_unit_mean_of_the_caches(two):
@@ -101,5 +88,5 @@ def test_frozen_centres_are_the_unit_mean_of_the_caches(two):
 def test_the_plan_says_how_far_the_teachers_agree(two):
     config = experiment(cache={"path": "caches/a", "also": ["caches/b"]})
     text = plan_training(config, Path("data")).text()
-    agreement = SeveralCaches(two, "mean").agreement()[0]
+    agreement = TeacherEnsemble(two).agreement()[0]
     assert f"mean cosine of class centres with the first: {agreement:.3f} (0 by chance)" in text

@@ -68,7 +68,7 @@ def test_the_bytes_of_a_face_in_the_table_are_those_of_the_store(dtype):
 
 def test_every_array_and_manifest_field_is_on_the_page(world):
     cache = cache_of("int8", world)
-    for name in cache._layout.arrays:
+    for name in cache.layout.arrays:
         assert f"| `{name}` |" in PAGE
     for name in cache.manifest:
         assert f"| `{name}` |" in PAGE

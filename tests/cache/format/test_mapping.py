@@ -51,7 +51,7 @@ def test_what_is_mapped_is_what_was_counted(limit, world):
     cache.picture([0])
     with open("/proc/self/maps") as maps:
         mapped = sum(str(cache.path.absolute()) in line for line in maps)
-    assert mapped == mapping._maps_of_a_student(cache._layout)
+    assert mapped == mapping._maps_of_a_student([cache.layout])
 
 
 def test_build_append_and_check_refuse_before_the_teacher_runs(limit, world):

@@ -27,6 +27,7 @@ class Datasets(FakeHub):
     put: list[str] = field(default_factory=list)
     commits: int = 0
     refuse_commits: bool = False
+    announced_size: dict[str, int] = field(default_factory=dict)
 
     def post(self, path: str, body: bytes) -> tuple[int, dict]:
         """Status and JSON of an answer."""
@@ -54,6 +55,12 @@ class Datasets(FakeHub):
             }
         return 403, {"error": "no"}
 
+    def tree(self, path: str) -> list[dict]:
+        """The listing of all files of a repository."""
+        _, _, _, owner, name, *_ = path.split("/")
+        sizes = {file: self.announced_size.get(file, len(data)) for file, data in self.repos[f"{owner}/{name}"].items()}
+        return [{"type": "file", "path": file, "size": size, "oid": "0" * 40} for file, size in sizes.items()]
+
     def _object(self, wanted: dict) -> dict:
         upload = {"href": f"{self.url}/objects/{wanted['oid']}", "header": {}}
         have = wanted["oid"] in self.objects
@@ -80,7 +87,10 @@ def serving_datasets() -> Iterator[Datasets]:
 
         def do_GET(self) -> None:
             hub.requests.append((self.command, self.path, None))
-            self._send(*hub.answer(self.path.removeprefix("/datasets"), None))
+            if self.path.startswith("/api/datasets/") and "/tree/" in self.path:
+                self._send(200, {"Content-Type": "application/json"}, json.dumps(hub.tree(self.path)).encode())
+            else:
+                self._send(*hub.answer(self.path.removeprefix("/datasets"), None))
 
         do_HEAD = do_GET
 

@@ -26,6 +26,7 @@ from cache.share.share import pull, push
 from cache.subset import cut_out
 from cache.verify import check_store
 from common.config.file import toml_of
+from common.documents import LARGEST
 from common.errors import CacheError, UserError
 from common.faces.sources import open_source
 from common.locks import only_writer
@@ -141,6 +142,23 @@ def test_a_truncated_upload_is_refused_and_mended_by_pushing_again(path, shared)
     nothing_taken()
     push(path, remote, "unknown", "unknown")
     pull(remote, OUT)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "match"),
+    [
+        ("norm/c/0/1", 10**9, "norm/c/0/1: not as the ledger has it .1000000000 bytes"),
+        ("ledger/zarr.json", LARGEST + 1, "ledger/zarr.json: 1,073,741,825 bytes, more than such a file can have"),
+    ],
+)
+def test_a_file_of_another_size_is_refused_before_a_byte_of_it_travels(shared, monkeypatch, name, size, match):
+    remote, fetched, fetch = shared[0], [], Folder.fetch
+    os.truncate(shared[1] / name, size)  # a hole
+    monkeypatch.setattr(Folder, "fetch", lambda self, name, to: (fetched.append(name), fetch(self, name, to)))
+    with pytest.raises(CacheError, match=match):
+        pull(remote, OUT)
+    assert name not in fetched
+    nothing_taken()
 
 
 @pytest.mark.parametrize("name", ["embedding/c/0/1/0", "norm/c/1/3", "label/c/0", "center/c/0/0", "pixels/c/0/4"])

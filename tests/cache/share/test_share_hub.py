@@ -94,6 +94,14 @@ def test_an_interrupted_pull_goes_on(hub: Datasets, path, monkeypatch):
     assert tree(OUT).keys() - tree(path).keys() == {"ledger/README.md"}
 
 
+def test_a_file_of_another_size_is_refused_before_a_byte_of_it_travels(hub: Datasets, path):
+    push(path, open_remote(REPO), "unknown", "unknown")
+    hub.announced_size["norm/c/0/1"] = 10**12
+    with pytest.raises(CacheError, match=r"norm/c/0/1: not as the ledger has it \(1000000000000 bytes, \d+ were"):
+        pull(open_remote(REPO), OUT)
+    assert not any("norm/c/0/1" in path for method, path, _ in hub.requests if method == "GET" and "/tree/" not in path)
+
+
 def test_nobody_answering_is_one_line(path, hub: Datasets, monkeypatch):
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

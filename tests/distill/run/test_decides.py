@@ -52,7 +52,6 @@ def test_a_run_goes_on_to_the_same_numbers_when_free_options_have_changed(cached
 CHANGES = {
     "train.seed": {"train": {"seed": 1}},
     "views.order": {"views": {"order": "cycle"}},
-    "cache.combine": {"cache": {"also": ("caches/other",), "combine": "epoch"}},
     "head.s": {"head": {"s": 32.0}},
     "teacher.weights": {"teacher": "other.onnx"},
     "train.deterministic": {"train": {"deterministic": True}},
