@@ -14,26 +14,19 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cache.append import append as append_views
-from cache.build import build as build_cache
 from cache.finished import COMMANDS
-from cache.info import describe_cache
-from cache.plan import plan_build
-from cache.reader import TeacherCache
-from cache.repair import repair as repair_cache
-from cache.teachers import describe_teacher, open_teacher
-from cache.verify import check_faces, check_store, replay
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
-from common.faces import FaceSource
-from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
-from common.plan import open_faces
-from common.runtime import choose_device, process_group, rank, set_threads, world_size
+
+if TYPE_CHECKING:
+    from cache.reader import TeacherCache
+    from common.faces import FaceSource
 
 
 @click.group(cls=Commands)
@@ -48,7 +41,11 @@ def main() -> None:
 def build(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
+        from cache.plan import plan_build
+
         return show_plan(plan_build(config, root))
+    from cache.build import build as build_cache
+
     _run(build_cache, config, root, device, threads)
 
 
@@ -57,10 +54,17 @@ def build(config: Config, root: Path, device: str, threads: int | None, check: b
 @machine_options
 def append(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Add views to a cache: to one like the experiment's, but of fewer views. Nothing finished is computed again."""
+    from cache.append import append as append_views
+
     _run(append_views, config, root, device, threads)
 
 
 def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
+    from cache.info import describe_cache
+    from cache.teachers import open_teacher
+    from common.plan import open_faces
+    from common.runtime import choose_device, process_group, rank, set_threads, world_size
+
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):
@@ -84,6 +88,10 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
     Exit status 1 on any fault.
     """
+    from cache.reader import TeacherCache
+    from cache.verify import check_faces, check_store
+    from common.plan import open_faces
+
     faults = check_store(config.cache_dir)
     if not faults and (pairs or (root / config.faces.path).exists()):
         cache, source = TeacherCache(config.cache_dir), open_faces(config, root)
@@ -100,14 +108,18 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
 
 def _replay(
-    cache: TeacherCache,
-    source: FaceSource,
+    cache: "TeacherCache",
+    source: "FaceSource",
     config: Config,
     root: Path,
     device: str,
     threads: int | None,
     pairs: int,
 ) -> list[str]:
+    from cache.verify import replay
+    from common.models import open_model
+    from common.runtime import choose_device, set_threads
+
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher to ask again: leave out --replay, or add teacher")
     teacher = open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
@@ -122,6 +134,8 @@ def _replay(
 @machine_options
 def repair(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Drop what is damaged in a cache and compute that again."""
+    from cache.repair import repair as repair_cache
+
     _run(repair_cache, config, root, device, threads)
 
 
@@ -130,6 +144,11 @@ def repair(config: Config, root: Path, device: str, threads: int | None) -> None
 @machine_options
 def teacher_info(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Print the teacher that will be used, and how well it tells some of the training faces apart."""
+    from cache.teachers import describe_teacher
+    from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
+    from common.plan import open_faces
+    from common.runtime import choose_device, set_threads
+
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher")
     where, number = choose_device(device), set_threads(threads, 1)
@@ -146,6 +165,8 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
 @experiment_options
 def info(config: Config, root: Path) -> None:
     """Print what a cache holds and what it was made from."""
+    from cache.info import describe_cache
+
     say(describe_cache(config.cache_dir))
 
 

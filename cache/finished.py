@@ -9,20 +9,11 @@ python -m cache pull   owner/lfw-sface --out caches/lfw
 from pathlib import Path
 
 import click
-import numpy as np
 
-from cache.audit import audit_cache
-from cache.info import describe_cache
-from cache.reader import TeacherCache
-from cache.share import open_remote
-from cache.share import pull as pull_cache
-from cache.share import push as push_cache
-from cache.subset import cut_out, named_people, sampled_people
 from common.cli import experiment_options
 from common.config import Config
 from common.errors import ConfigError
 from common.output import say
-from common.plan import open_faces
 
 
 @click.command()
@@ -35,6 +26,10 @@ def audit(
     config: Config, root: Path, out: Path, noise_below: float | None, duplicate_above: float | None, shown: int
 ) -> None:
     """List faces that are probably someone else, and people who are probably one."""
+    from cache.audit import audit_cache
+    from cache.reader import TeacherCache
+    from common.plan import open_faces
+
     cache = TeacherCache(config.cache_dir)
     click.echo(audit_cache(cache, open_faces(config, root), out, noise_below, duplicate_above, shown))
     click.echo(f"audit in {out}")
@@ -51,6 +46,12 @@ def subset(
     config: Config, root: Path, people: Path | None, first: int | None, sample: int | None, seed: int, out: Path
 ) -> None:
     """Cut some people out of a cache into one of their own, which students can be trained from."""
+    import numpy as np
+
+    from cache.reader import TeacherCache
+    from cache.subset import cut_out, named_people, sampled_people
+    from common.plan import open_faces
+
     if sum(choice is not None for choice in (people, first, sample)) != 1:
         raise ConfigError("choose the people by one of --people, --first and --sample")
     cache, source = TeacherCache(config.cache_dir), open_faces(config, root)
@@ -73,6 +74,9 @@ def subset(
 @click.option("--public", is_flag=True, help="A repository that is made on the Hub is readable by all; else private.")
 def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licence: str | None, public: bool) -> None:
     """Send a sealed cache to URL: fsspec (file://, s3://, ...), or a dataset owner/name on the HuggingFace Hub."""
+    from cache.share import open_remote
+    from cache.share import push as push_cache
+
     number = push_cache(config.cache_dir, open_remote(url, public), faces_licence, teacher_licence)
     say(f"{config.cache_dir}: {number:,} files in {url}")
 
@@ -82,6 +86,10 @@ def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licen
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder the cache appears as.")
 def pull(url: str, out: Path) -> None:
     """Fetch a cache from URL (as push), verify every file of it, and give it its name."""
+    from cache.info import describe_cache
+    from cache.share import open_remote
+    from cache.share import pull as pull_cache
+
     say(describe_cache(pull_cache(open_remote(url), out)))
 
 

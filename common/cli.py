@@ -1,10 +1,14 @@
-"""What the commands of all three stages share: how they end, what they print, and the options every command takes."""
+"""What the commands of all three stages share: how they end, what they print, and the options every command takes.
+
+Nothing here, nor at the head of a `__main__.py`, imports what computes: a command imports that when it runs, so that
+`--help` and a misspelt option answer at once.
+"""
 
 import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +16,10 @@ from common.config import load_config
 from common.errors import ConfigError
 from common.failures import first_to_fail, line_of
 from common.output import outlive_readers, say
-from common.plan import Plan
 from common.text import printable
+
+if TYPE_CHECKING:
+    from common.plan import Plan
 
 
 class Refusal(click.ClickException):
@@ -104,7 +110,7 @@ def check_option(command: Callable) -> Callable:
     )
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: "Plan") -> None:
     """Print a plan, once for all ranks; exit status 2 when something it needs is missing."""
     if int(os.environ.get("RANK", "0")) == 0:
         say(plan.text())

@@ -11,9 +11,6 @@ import click
 
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
-from common.runtime import choose_device, process_group, set_threads
-from distill.run import launched_ranks, plan_training
-from distill.train import train as train_student
 
 
 @click.group(cls=Commands)
@@ -28,7 +25,12 @@ def main() -> None:
 def train(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Train the student of an experiment, or go on after its last checkpoint."""
     if check:
+        from distill.run import launched_ranks, plan_training
+
         return show_plan(plan_training(config, root, launched_ranks()))
+    from common.runtime import choose_device, process_group, set_threads
+    from distill.train import train as train_student
+
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     with process_group(where):

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from common.config import MeasureConfig, Precision
-from common.runtime import choose_device, set_threads
-from evaluate.embed import Embedder
-from evaluate.models import named_sets, open_sources, open_weights
-from evaluate.stored import StoredEmbeddings
+
+if TYPE_CHECKING:
+    from evaluate.embed import Embedder
+    from evaluate.stored import StoredEmbeddings
 
 
 class Numbers(click.ParamType):
@@ -45,16 +45,22 @@ class Setup:
     def how(self) -> MeasureConfig:
         return self.over(MeasureConfig())
 
-    def open(self, specs: tuple[str, ...]) -> dict[str, Embedder | StoredEmbeddings]:
+    def open(self, specs: tuple[str, ...]) -> "dict[str, Embedder | StoredEmbeddings]":
         """The models of --model."""
+        from evaluate.models import open_sources
+
         return open_sources(specs, self.root, self.device, self.threads, self.how)
 
-    def open_checkpoint(self, path: Path) -> Embedder:
+    def open_checkpoint(self, path: Path) -> "Embedder":
         """A weights file as a model."""
+        from evaluate.models import open_weights
+
         return open_weights(str(path), self.root, self.device, self.threads, self.how)
 
     def sets(self, specs: tuple[str, ...]) -> dict[str, Path]:
         """The sets of --on."""
+        from evaluate.models import named_sets
+
         return named_sets(specs, self.root)
 
 
@@ -88,6 +94,8 @@ def embed_options(command: Callable) -> Callable:
 
     @wraps(command)
     def with_setup(root: Path, device: str, threads: int | None, **rest: Any) -> Any:
+        from common.runtime import choose_device, set_threads
+
         given = {name: rest.pop(name) for name in MeasureConfig.model_fields if name in rest}
         asked = {name: value for name, value in given.items() if value is not None}
         setup = Setup(root, str(choose_device(device)), set_threads(threads, 1), asked)
