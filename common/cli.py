@@ -55,7 +55,7 @@ class Commands(click.Group):
             raise Refusal(printable(line)) from error
 
 
-def experiment_options(command: Callable) -> Callable:
+def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--config, --data, --set and --sets: the command gets `config` (a Config) and `root` (the data root)."""
 
     def with_config(config: str, data: Path, overrides: tuple[str, ...], **rest: Any) -> Any:
@@ -69,13 +69,13 @@ def experiment_options(command: Callable) -> Callable:
             "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
         ),
     ]
-    wrapped: Callable = overrides_option(with_config)
+    wrapped: Callable[..., Any] = overrides_option(with_config)
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
 
 
-def overrides_option(command: Callable) -> Callable:
+def overrides_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--set and --sets: the command gets `overrides`, a tuple of KEY=VALUE."""
 
     def with_overrides(overrides: tuple[str, ...], words: str, **rest: Any) -> Any:
@@ -95,7 +95,7 @@ def _words(text: str) -> list[str]:
         raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
 
 
-def machine_options(command: Callable) -> Callable:
+def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--device and --threads."""
     command = click.option("--threads", type=click.IntRange(1), help="Threads of this process; else its share.")(
         command
@@ -103,7 +103,7 @@ def machine_options(command: Callable) -> Callable:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")(command)
 
 
-def check_option(command: Callable) -> Callable:
+def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--check: print the plan and do nothing."""
     return click.option("--check", is_flag=True, help="Check config against disk and print the plan; do nothing.")(
         command

@@ -6,6 +6,7 @@ Matplotlib's object interface with the Agg canvas: no display is needed, and no 
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,7 +42,7 @@ def in_picture(text: str) -> str:
     return (" " if shown.startswith("_") else "") + shown.replace("$", r"\$")
 
 
-def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> list[Path]:
+def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Path]:
     """Write the picture, and the numbers behind it as CSV beside it."""
     png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png, dpi=130)
@@ -50,7 +51,7 @@ def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterab
     return [png, numbers]
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table with a line of column names; text in it is safe for terminals and spreadsheets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -13,7 +13,9 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def progress(what: str, total: int, done: int = 0, unit: str = "faces", quiet: bool = False) -> Iterator[Callable]:
+def progress(
+    what: str, total: int, done: int = 0, unit: str = "faces", quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
     """Give a function `advance(n)`; rates count only what was done here, not the `done` before.
 
     quiet: no output at all, for ranks other than the first.
@@ -50,7 +52,7 @@ def _bar(unit: str) -> Progress:
     )
 
 
-def _lines(what: str, total: int, done: int, unit: str) -> Iterator[Callable]:
+def _lines(what: str, total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     began = said = time.perf_counter()
     made = 0
 
