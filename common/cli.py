@@ -1,10 +1,14 @@
-"""What the commands of all three stages share: how they end, what they print, and the options every command takes."""
+"""What the commands of all three stages share: how they end, what they print, and the options every command takes.
+
+Nothing here, nor at the head of a `__main__.py`, imports what computes: a command imports that when it runs, so that
+`--help` and a misspelt option answer at once.
+"""
 
 import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +16,14 @@ from common.config import load_config
 from common.errors import ConfigError
 from common.failures import first_to_fail, line_of
 from common.output import outlive_readers, say
-from common.plan import Plan
 from common.text import printable
 
+<<<<<<< HEAD
 _CONFIG = "configs/ms1mv2.toml"
+=======
+if TYPE_CHECKING:
+    from common.plan import Plan
+>>>>>>> h/p4
 
 
 class Refusal(click.ClickException):
@@ -51,10 +59,14 @@ class Commands(click.Group):
             raise Refusal(printable(line)) from error
 
 
+<<<<<<< HEAD
 Command = Callable[..., Any]
 
 
 def experiment_options(command: Command) -> Command:
+=======
+def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+>>>>>>> h/p4
     """--config, --data, --set and --sets: the command gets `config` (a Config) and `root` (the data root)."""
 
     def with_config(config: str, overrides: tuple[str, ...], **rest: Any) -> Any:
@@ -62,6 +74,7 @@ def experiment_options(command: Command) -> Command:
 
     with_config.__doc__, with_config.__name__ = command.__doc__, command.__name__
     with_config.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+<<<<<<< HEAD
     one = click.option("--config", default=_CONFIG, show_default=True, help="Experiment file.")
     return one(data_option(overrides_option(with_config)))
 
@@ -88,6 +101,21 @@ def data_option(command: Command) -> Command:
 
 
 def overrides_option(command: Command) -> Command:
+=======
+    options = [
+        click.option("--config", default="configs/ms1mv2.toml", show_default=True, help="Experiment file."),
+        click.option(
+            "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
+        ),
+    ]
+    wrapped: Callable[..., Any] = overrides_option(with_config)
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def overrides_option(command: Callable[..., Any]) -> Callable[..., Any]:
+>>>>>>> h/p4
     """--set and --sets: the command gets `overrides`, a tuple of KEY=VALUE."""
 
     def with_overrides(overrides: tuple[str, ...], words: str, **rest: Any) -> Any:
@@ -107,7 +135,11 @@ def _words(text: str) -> list[str]:
         raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
 
 
+<<<<<<< HEAD
 def machine_options(command: Command) -> Command:
+=======
+def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+>>>>>>> h/p4
     """--device and --threads."""
     command = click.option("--threads", type=click.IntRange(1), help="Threads of this process; else its share.")(
         command
@@ -115,14 +147,18 @@ def machine_options(command: Command) -> Command:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")(command)
 
 
+<<<<<<< HEAD
 def check_option(command: Command) -> Command:
+=======
+def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
+>>>>>>> h/p4
     """--check: print the plan and do nothing."""
     return click.option("--check", is_flag=True, help="Check config against disk and print the plan; do nothing.")(
         command
     )
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: "Plan") -> None:
     """Print a plan, once for all ranks; exit status 2 when something it needs is missing."""
     if int(os.environ.get("RANK", "0")) == 0:
         say(plan.text())

@@ -9,8 +9,6 @@ import os
 import time
 from pathlib import Path
 
-import torch
-
 from common.errors import UserError
 
 _ROOM = "make room on that disk and run again: what is finished stays"
@@ -47,7 +45,7 @@ def line_of(error: Exception) -> str | None:
     """The error as a line for the person at the keyboard, None for a mistake of ours."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _says(error, _NO_MEMORY):
+    if isinstance(error, MemoryError) or _is_of_torch(error, "OutOfMemoryError") or _says(error, _NO_MEMORY):
         return f"out of memory ({_first_line(error)}): {_MEMORY}"
     if isinstance(error, OSError):
         named = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
@@ -60,7 +58,7 @@ def line_of(error: Exception) -> str | None:
 
 def lost_a_rank(error: Exception) -> bool:
     """Whether it failed only because another rank had."""
-    return isinstance(error, torch.distributed.DistError) or _says(error, _RANK_GONE)
+    return _is_of_torch(error, "DistError") or _says(error, _RANK_GONE)
 
 
 def first_to_fail(error: Exception) -> bool:
@@ -82,6 +80,11 @@ def first_to_fail(error: Exception) -> bool:
     except OSError:
         return True
     return True
+
+
+def _is_of_torch(error: Exception, name: str) -> bool:
+    """Whether it is one of torch's errors, told by name: commands that fail before they compute do without torch."""
+    return any(kind.__name__ == name and kind.__module__.startswith("torch") for kind in type(error).__mro__)
 
 
 def _says(error: Exception, signs: tuple[str, ...]) -> bool:

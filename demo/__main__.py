@@ -10,9 +10,6 @@ from pathlib import Path
 import click
 
 from common.cli import Commands
-from demo.dataset import make_data
-from demo.run import run_demo
-from demo.teacher import train_teacher
 
 
 @click.group(cls=Commands)
@@ -26,6 +23,8 @@ def main() -> None:
 )
 def run(seeds: int) -> None:
     """Make faces, cache the teacher, train with and without it, and compare."""
+    from demo.run import run_demo
+
     run_demo(seeds)
 
 
@@ -34,6 +33,8 @@ def run(seeds: int) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which people.")
 def make_data_command(folder: Path, seed: int) -> None:
     """Write procedural faces in the true formats: train.rec, train.idx, property, unseen.bin."""
+    from demo.dataset import make_data
+
     make_data(folder, seed)
 
 
@@ -43,6 +44,8 @@ def make_data_command(folder: Path, seed: int) -> None:
 )
 def train_teacher_command(work: Path) -> None:
     """Train demo/teacher.safetensors anew (about half an hour on two cores)."""
+    from demo.teacher import train_teacher
+
     train_teacher(work)
 
 

@@ -9,9 +9,7 @@ from typing import Literal
 
 import click
 
-from common.backbones import backbone_names
 from common.cli import Commands
-from common.models import Preset, convert_checkpoint
 from common.output import say
 
 
@@ -23,7 +21,7 @@ def main() -> None:
 @main.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--architecture", help=f"Only if the keys do not tell: {', '.join(backbone_names())}.")
+@click.option("--architecture", help="Only if the keys do not tell; as `architecture` in docs/teachers.md.")
 @click.option("--embedding-size", type=click.IntRange(min=1))
 @click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="What the network was trained on.")
 @click.option("--mean", type=float, help="Pixels 0..255 enter as (x - mean) / std.")
@@ -38,6 +36,8 @@ def weights(
     std: float | None,
 ) -> None:
     """Write the checkpoint SOURCE as TARGET.safetensors that needs no options to open."""
+    from common.models import Preset, convert_checkpoint
+
     stated = Preset(architecture, embedding_size, None, channel_order, mean, std)
     contract = convert_checkpoint(source, target, stated)
     say(f"{target}: " + ", ".join(f"{key} {value}" for key, value in contract.to_metadata().items()))

@@ -23,8 +23,7 @@ def write_config(**sections) -> str:
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """As everywhere in the tests: commands would take all cores, and wait for other programs on them."""
-    for module in ("cache.__main__", "distill.__main__", "evaluate.options"):
-        monkeypatch.setattr(f"{module}.set_threads", lambda threads, ranks: 1)
+    monkeypatch.setattr("common.runtime.set_threads", lambda threads, ranks: 1)
 
 
 def refuse(command, *arguments: str) -> str:

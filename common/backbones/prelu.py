@@ -16,7 +16,7 @@ class PReLU(nn.PReLU):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            return _VectorPReLU.apply(input, self.weight.to(input.dtype))
+            return _VectorPReLU.apply(input, self.weight.to(input.dtype))  # type: ignore[no-untyped-call]
         return F.prelu(input, self.weight.to(input.dtype))
 
 

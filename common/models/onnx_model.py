@@ -79,7 +79,8 @@ class OnnxNetwork:
         pixels = faces.transpose(0, 3, 1, 2) if self.signature.layout == "NCHW" else faces
         pixels = np.ascontiguousarray(pixels, dtype=self.signature.dtype)
         (embeddings,) = session.run([self.signature.output], {self.signature.input: pixels})
-        return embeddings.reshape(len(faces), -1).astype(np.float32, copy=False)
+        rows: np.ndarray = embeddings.reshape(len(faces), -1)
+        return rows.astype(np.float32, copy=False)
 
     def _free_batch(self, graph: onnx.ModelProto, batch: int, path: Path, threads: int | None) -> None:
         """Use the graph with a free batch if it gives what the original gives, else keep to batches of `batch`."""

@@ -34,7 +34,7 @@ class _Inert:
 
 # Old Lightning checkpoints (AdaFace's are such) mention these beside the tensors. Mapping the names to inert classes
 # lets torch's restricted reader pass over them; Lightning itself is never imported.
-_LIGHTNING: list[Callable | tuple[Callable, str]] = [
+_LIGHTNING: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_Inert, "argparse.Namespace"),
     (_Inert, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
     (_Inert, "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor"),
@@ -103,7 +103,7 @@ def _read_pickle(path: Path) -> TensorFile:
     return TensorFile(dict(content), nest=nest)
 
 
-def _all_tensors(content: dict) -> bool:
+def _all_tensors(content: dict[Any, Any]) -> bool:
     return all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
 
 

@@ -54,7 +54,7 @@ class TorchNetwork:
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(np.ascontiguousarray(faces)).to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            embeddings = self.module(self._normalise(pixels))
+            embeddings: Tensor = self.module(self._normalise(pixels))
         return embeddings.float().cpu().numpy()
 
     def _normalise(self, pixels: Tensor) -> Tensor:

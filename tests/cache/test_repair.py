@@ -148,7 +148,7 @@ def test_a_second_writer_is_told_who_is_at_work(path, command):
     Path("tiny.toml").write_text(toml_of(experiment()))
     place = Path("caches/other") if command in ("build", "subset") else path
     arguments = {"build": ["--set", "cache.path=caches/other"], "subset": ["--first", "2", "--out", "caches/other"]}
-    with only_writer(place, "a build"), mock.patch("cache.__main__.open_teacher", return_value=TinyTeacher()):
+    with only_writer(place, "a build"), mock.patch("cache.teachers.open_teacher", return_value=TinyTeacher()):
         said = CliRunner().invoke(main, [command, "--config", "tiny.toml", *arguments.get(command, [])])
     assert said.exit_code == 2
     assert f"{place}: a build (process " in said.output
