@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,20 @@ class Commands(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         outlive_readers()
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **kwargs)
+        except OSError as error:  # of the streams themselves, as when help is written to a full disk
+            click.echo(f"Error: {printable(line_of(error) or '')}", err=True)
+            raise SystemExit(Refusal.exit_code) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # a full disk behind it is an error of this command, not of the interpreter
+            return result
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
