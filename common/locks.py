@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import UserError
+from common.files import naming
 
 _held: set[int] = set()
 
@@ -39,8 +40,9 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
             raise UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it") from None
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
+        with naming(file):
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
         yield
         if handle in _held:
             os.truncate(handle, 0)

@@ -52,7 +52,7 @@ def open_weights(where: str, root: Path, device: str, threads: int | None, how: 
     """The model of a weights file, an ONNX file or a HuggingFace repository."""
     path = Path(where)
     config = ModelConfig(
-        weights=str(path.resolve()) if path.exists() else where,
+        weights=str(path.absolute()) if path.exists() else where,
         precision=how.precision,
         # Reduced precision pays on channels-last feature maps only (docs/teachers.md).
         channels_last=how.precision != "float32",

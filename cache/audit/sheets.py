@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from common.faces import FaceSource
+from common.figures import save_png
 
 _CELL = (1.15, 1.65)  # inches, width and height with three lines of text
 _GAP = 0.35
@@ -42,8 +43,7 @@ def contact_sheet(source: FaceSource, groups: Sequence[Sequence[Cell]], png: Pat
                 axes.imshow(source.rgb(cell.sample))
             text = "\n".join(_short(part) for part in cell.text.split("\n"))
             axes.text(0, -0.04, text, transform=axes.transAxes, fontsize=7.5, va="top")
-    png.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png, dpi=110)
+    save_png(figure, png, dpi=110)
 
 
 def _short(text: str) -> str:

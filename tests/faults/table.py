@@ -17,9 +17,9 @@ from tests.faults.world import Outcome, contents, copied, run
 ENDS_A_COMMAND = ("student.safetensors", "results.json", "all.csv")  # written last: where it is, all of it is
 LINE = re.compile(r"^ *(?:Error|FAULT|MISSING): .*$", re.MULTILINE)
 WHAT_TO_DO = re.compile(
-    r"\b(add|build|change|choose|close|copy|correct|cut|did you mean|end|evaluate|expected|export|free|get|give|leave|"
-    r"lower|make|mend|must|name|pull|push|raise|remove|render|repair|restore|run|save|see to|set|should|stop|train|try|"
-    r"use|wait|was it moved|is the path right|write|allowed|at most|at least)\b",
+    r"\b(add|build|change|choose|close|copy|correct|cut|did you mean|embed|end|evaluate|expected|export|free|get|give|"
+    r"leave|lower|make|mend|must|name|pull|push(?:ed)?|raise|remove|render|repair|restore|run|save|see to|set|should|"
+    r"stop|train|try|use|wait|was it moved|is the path right|write|allowed|at most|at least)\b",
     re.IGNORECASE,
 )
 
@@ -99,7 +99,8 @@ def assert_rule(outcome: Outcome, sees: str) -> None:
 def _is_whole(path: Path) -> bool:
     """Whether a file says that a cache is sealed, a student trained, a report written."""
     sealed = path.name == "zarr.json" and re.search(rb'"sealed":\s*\{', path.read_bytes())
-    return path.name in ENDS_A_COMMAND or bool(sealed)
+    unfinished = any(name.startswith(".") for name in path.parts)  # a name that no command reads
+    return not unfinished and (path.name in ENDS_A_COMMAND or bool(sealed))
 
 
 def _grows(name: str) -> bool:

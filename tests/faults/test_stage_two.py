@@ -3,6 +3,7 @@
 from tests.faults.damage import (
     BINARY_DAMAGES,
     JSON_DAMAGES,
+    a_device,
     a_folder,
     a_pipe,
     changed_text,
@@ -38,6 +39,10 @@ UNLIKE = {name: damage for name, damage in BINARY_DAMAGES.items() if name != "a 
 CHANGED = {name: damage for name, damage in BINARY_DAMAGES.items() if name not in ("removed", "a flipped bit")}
 STUDENT = "student.safetensors"
 CHECKPOINT = "runs/tiny/checkpoints/step000000004.pt"
+
+
+def prepended(line: bytes):
+    return lambda path: path.write_bytes(line + path.read_bytes())
 
 
 def one_checkpoint(damage):
@@ -84,7 +89,17 @@ TABLE = [
         [TRAIN],
         "runs/tiny",
     ),
-    *rows("runs/tiny/metrics.jsonl", {"a folder": one_checkpoint(a_folder), "a pipe": one_checkpoint(a_pipe)}, [TRAIN]),
+    *rows(
+        "runs/tiny/metrics.jsonl",
+        {
+            "a folder": one_checkpoint(a_folder),
+            "a pipe": one_checkpoint(a_pipe),
+            "a device": one_checkpoint(a_device),
+            "a damaged first line": one_checkpoint(prepended(b"null\n")),
+            "a first line without end": one_checkpoint(prepended(b"[" * 100_000 + b"\n")),
+        },
+        [TRAIN],
+    ),
     Row("a file in the way", "runs/second", holds(b"mine"), SECOND, "runs/second"),
     *(
         Row(f"files of {size} bytes at most", ".", lambda path: None, SECOND, "runs/second", file_limit(size))
