@@ -26,7 +26,7 @@ PUSH = "cache push --config tiny.toml --faces-licence none --teacher-licence non
 PULL = "cache pull file://shared --out caches/pulled"
 BUILD = "cache build --config tiny.toml"
 REPAIR = "cache repair --config tiny.toml"
-APPEND = "cache append --config tiny.toml --set views.policy=flip-adaface --set views.count=3"
+APPEND = "cache append --config tiny.toml"
 SEND = "cache push --config tiny.toml --faces-licence none --teacher-licence none file://shared"
 NEW = "cache build --config tiny.toml --set name=second"
 READERS = [VERIFY, AUDIT, SUBSET, PUSH]
