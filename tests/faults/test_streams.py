@@ -18,7 +18,7 @@ TABLE = [
     ("cache info --config tiny.toml >/dev/full", 2, FULL),
     ("cache --help >/dev/full", 2, FULL),
     ("cache info --config none.toml >&- 2>&-", 2, ""),
-    ("distill train --config tiny.toml --threads 1 --set name=second | head -1", 0, ""),
+    ("distill train --config tiny.toml --threads 1 --set name=second --set cache.path=caches/tiny | head -1", 0, ""),
     ("evaluate compare runs/tiny/evaluation >/dev/full", 2, FULL),
 ]
 QUICK = {"cache --help >/dev/full"}
