@@ -67,9 +67,10 @@ def evaluate_folder(
         written.append(out / f"{name}.csv")
         write_rows(record.rows, written[-1])
         rows += record.rows
-    write_rows(rows, out / "all.csv")
-    written.append(out / "all.csv")
-    if as_json:
+    if rows:  # a table of nothing would pass for one
+        write_rows(rows, out / "all.csv")
+        written.append(out / "all.csv")
+    if rows and as_json:
         write_json(out / "all.json", rows, sort_keys=False)
         written.append(out / "all.json")
     if failed:
