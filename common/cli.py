@@ -6,6 +6,7 @@ Nothing here, nor at the head of a `__main__.py`, imports what computes: a comma
 
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,10 @@ from common.failures import first_to_fail, line_of
 from common.output import outlive_readers, say
 from common.text import printable
 
-<<<<<<< HEAD
-_CONFIG = "configs/ms1mv2.toml"
-=======
 if TYPE_CHECKING:
     from common.plan import Plan
->>>>>>> h/p4
+
+_CONFIG = "configs/ms1mv2.toml"
 
 
 class Refusal(click.ClickException):
@@ -41,10 +40,20 @@ class Commands(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         outlive_readers()
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **kwargs)
+        except OSError as error:  # of the streams themselves, as when help is written to a full disk
+            click.echo(f"Error: {printable(line_of(error) or '')}", err=True)
+            raise SystemExit(Refusal.exit_code) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # a full disk behind it is an error of this command, not of the interpreter
+            return result
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -59,14 +68,10 @@ class Commands(click.Group):
             raise Refusal(printable(line)) from error
 
 
-<<<<<<< HEAD
 Command = Callable[..., Any]
 
 
 def experiment_options(command: Command) -> Command:
-=======
-def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
->>>>>>> h/p4
     """--config, --data, --set and --sets: the command gets `config` (a Config) and `root` (the data root)."""
 
     def with_config(config: str, overrides: tuple[str, ...], **rest: Any) -> Any:
@@ -74,7 +79,6 @@ def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     with_config.__doc__, with_config.__name__ = command.__doc__, command.__name__
     with_config.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-<<<<<<< HEAD
     one = click.option("--config", default=_CONFIG, show_default=True, help="Experiment file.")
     return one(data_option(overrides_option(with_config)))
 
@@ -101,21 +105,6 @@ def data_option(command: Command) -> Command:
 
 
 def overrides_option(command: Command) -> Command:
-=======
-    options = [
-        click.option("--config", default="configs/ms1mv2.toml", show_default=True, help="Experiment file."),
-        click.option(
-            "--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Data root (DATA=)."
-        ),
-    ]
-    wrapped: Callable[..., Any] = overrides_option(with_config)
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def overrides_option(command: Callable[..., Any]) -> Callable[..., Any]:
->>>>>>> h/p4
     """--set and --sets: the command gets `overrides`, a tuple of KEY=VALUE."""
 
     def with_overrides(overrides: tuple[str, ...], words: str, **rest: Any) -> Any:
@@ -135,11 +124,7 @@ def _words(text: str) -> list[str]:
         raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
 
 
-<<<<<<< HEAD
 def machine_options(command: Command) -> Command:
-=======
-def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
->>>>>>> h/p4
     """--device and --threads."""
     command = click.option("--threads", type=click.IntRange(1), help="Threads of this process; else its share.")(
         command
@@ -147,11 +132,7 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")(command)
 
 
-<<<<<<< HEAD
 def check_option(command: Command) -> Command:
-=======
-def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
->>>>>>> h/p4
     """--check: print the plan and do nothing."""
     return click.option("--check", is_flag=True, help="Check config against disk and print the plan; do nothing.")(
         command

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.figures import in_picture
+from common.figures import in_picture, save_png
 
 _CELL = (1.15, 1.65)  # inches, width and height with three lines of text
 _GAP, _HEADING = 0.35, 0.6
@@ -45,8 +45,7 @@ def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
             line, column = divmod(number, columns)
             _draw(figure, group, _GAP + column * pitch, top - _HEADING - line * _CELL[1])
         top -= _HEADING + count * _CELL[1]
-    png.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png, dpi=110)
+    save_png(figure, png, dpi=110)
 
 
 def _draw(figure: Figure, group: Sequence[Cell], left: float, top: float) -> None:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from common.files import replacing
 from common.text import csv_cell, printable
 
 # Okabe and Ito's palette: told apart with any colour vision.
@@ -44,17 +45,21 @@ def in_picture(text: str) -> str:
 
 def save_picture(figure: Figure, png: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Path]:
     """Write the picture, and the numbers behind it as CSV beside it."""
-    png.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(png, dpi=130)
+    save_png(figure, png, dpi=130)
     numbers = png.with_suffix(".csv")
     write_csv(numbers, columns, rows)
     return [png, numbers]
 
 
+def save_png(figure: Figure, png: Path, dpi: int) -> None:
+    """Write the picture alone. Atomic."""
+    with replacing(png) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table with a line of column names; text in it is safe for terminals and spreadsheets."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """A table with a line of column names; text in it is safe for terminals and spreadsheets. Atomic."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([csv_cell(column) for column in columns])
         writer.writerows([csv_cell(value) for value in row] for row in rows)

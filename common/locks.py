@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import UserError
+from common.files import naming
 
 _held: set[int] = set()
 
@@ -38,8 +39,9 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _busy(folder, handle) from None
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
+        with naming(file):
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
         yield
         if handle in _held:
             os.truncate(handle, 0)

@@ -45,7 +45,8 @@ class _Pipe(io.FileIO):
         self._what, self._failed = what, False
 
     def write(self, data: Any) -> int:
-        if not self._failed:
+        # click asks what a stream is by writing nothing to it, which a full device refuses as well.
+        if memoryview(data).nbytes and not self._failed:
             try:
                 return super().write(data) or 0
             except BrokenPipeError:

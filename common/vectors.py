@@ -10,4 +10,6 @@ def unit_rows(rows: np.ndarray, dtype: type[np.floating] = np.float64) -> np.nda
     """
     lengths = np.sqrt(np.einsum("...d,...d->...", rows, rows, dtype=np.float64))[..., None]
     with np.errstate(invalid="ignore"):  # infinity / infinity
-        return np.divide(rows, np.where(lengths > 0, lengths, 1), out=np.empty(rows.shape, dtype), casting="same_kind")
+        unit: np.ndarray = np.empty(rows.shape, dtype)
+        np.divide(rows, np.where(lengths > 0, lengths, 1), out=unit, casting="same_kind")
+    return unit

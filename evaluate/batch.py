@@ -50,7 +50,7 @@ def evaluate_folder(
     """
     checkpoints = sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file())
     if not checkpoints:
-        raise DataError(f"{folder}: no file ends in {suffix!r}")
+        raise DataError(f"{folder}: no file ends in {suffix!r}: name a folder of students")
     digests = {name: _digest_of_set(path) for name, path in sets.items() if path.exists()}
     if not digests:
         raise DataError(f"there is nothing to evaluate on: {', '.join(f'{path} not found' for path in sets.values())}")
@@ -67,13 +67,17 @@ def evaluate_folder(
         written.append(out / f"{name}.csv")
         write_rows(record.rows, written[-1])
         rows += record.rows
-    write_rows(rows, out / "all.csv")
-    written.append(out / "all.csv")
-    if as_json:
+    if rows:  # a table of nothing would pass for one
+        write_rows(rows, out / "all.csv")
+        written.append(out / "all.csv")
+    if rows and as_json:
         write_json(out / "all.json", rows, sort_keys=False)
         written.append(out / "all.json")
     if failed:
-        raise UserError(f"{len(failed)} of {len(checkpoints)} checkpoints could not be evaluated: {', '.join(failed)}")
+        raise UserError(
+            f"{len(failed)} of {len(checkpoints)} checkpoints could not be evaluated: {', '.join(failed)}: "
+            "mend or remove them and run again"
+        )
     return written
 
 

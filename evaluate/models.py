@@ -65,7 +65,7 @@ def open_weights(where: str, root: Path, device: str, threads: int | None, optio
         with path.open("rb") as file:
             refuse_foreign(file.read(64), where, "model", allowed=(b"PK",))  # PyTorch's own files are zip files
     config = ModelConfig(
-        weights=str(path.resolve()) if path.exists() else where,
+        weights=str(path.absolute()) if path.exists() else where,
         precision=options.precision,
         # Reduced precision pays on channels-last feature maps only (docs/teachers.md).
         channels_last=options.precision != "float32",

@@ -139,7 +139,7 @@ def load_embeddings(path: str | os.PathLike[str]) -> tuple[Embeddings, bool]:
     except Exception as error:
         # A damaged zip directory gives half a dozen kinds of error, damaged headers and Zarr metadata others.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path}: no stored embeddings, or damaged ones: {reason}") from error
+        raise DataError(f"{path}: no stored embeddings, or damaged ones: {reason}: embed the set again") from error
     rows, norms, names = embedded.rows, embedded.norms, embedded.names
     if rows.ndim != 2 or rows.dtype != np.float32 or norms.shape != (len(rows),) or norms.dtype != np.float32:
         raise DataError(f"{path}: rows {rows.dtype} {rows.shape} with norms {norms.shape} are no stored embeddings")

@@ -4,8 +4,7 @@
     python tests/mutants.py --count 0 evaluate/protocols/metrics.py         every mutant of one file
 
 A mutant is one comparison, sign, constant, boolean, `not`, `min`/`max` or statement turned into its neighbour. It is
-tried in a copy of the tree by the quick tests that are named like its file or import it; a failure or a time-out
-kills it.
+tried in a copy of the tree by the quick tests closest to its file; a failure or a time-out kills it.
 """
 
 import ast
@@ -23,13 +22,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import Queue
 
 import click
 
 ROOT = Path(__file__).parents[1]
-METRICS = ("metrics", "identification", "pair_scores", "pooling", "templates", "verification", "blocks")
+MEASURED = ("cache", "distill", "evaluate/protocols")
+CLOSEST = 8  # test files a mutant is tried by: what survives them is not held where a reader would look for it
 PRELOADED = ("cv2", "hypothesis", "pydantic", "torch", "zarr")  # once, before the forks: they take seconds to import
 
 OTHER: dict[type, type] = {
@@ -112,26 +113,44 @@ def _neighbours(node: ast.AST) -> Iterator[str]:
 
 
 def tests_of(file: str) -> list[str]:
-    """Test files named like a module, importing it, or importing one of its folder that imports it, in this order."""
-    package, name = file.removesuffix(".py").split("/", 1)
-    using = [path.stem for path in ROOT.glob(f"{package}/*.py") if _imports(path, package, name)]
+    """The test files closest to a module: named like it, importing it, named like or importing a module that does."""
+    package, name = file.split("/")[0], Path(file).stem
+    using = {path.as_posix() for path in Path(package).rglob("*.py") if path.name != "__init__.py"}
+    using = {path for path in using if file in imported_by(path)}
+    names = {f"test_{Path(path).stem}" for path in using}
     ranked = {}
-    for path in sorted(ROOT.glob("tests/*/test_*.py")):
-        if path.parent.name in ("interop", "faults"):
+    for test in sorted(path.as_posix() for path in Path("tests").rglob("test_*.py")):
+        if test.split("/")[1] in ("interop", "faults"):
             continue
-        signs = (
-            path.stem == f"test_{name}",
-            _imports(path, package, name),
-            any(_imports(path, package, other) for other in using),
-        )
+        stem, imported = Path(test).stem, imported_by(test)
+        signs = (stem == f"test_{name}", file in imported, stem in names, bool(using & imported))
         if any(signs):
-            ranked[path.relative_to(ROOT).as_posix()] = signs.index(True)
-    return sorted(ranked, key=lambda path: ranked[path]) or [f"tests/{package}"]
+            ranked[test] = (signs.index(True), Path(test).parent != Path("tests", file).parent, test)
+    return sorted(ranked, key=lambda test: ranked[test])[:CLOSEST] or [f"tests/{package}"]
 
 
-def _imports(path: Path, package: str, name: str) -> bool:
-    forms = (f"from {package}.{name} import", f"import {package}.{name}\n", f"from {package} import {name}")
-    return any(form in path.read_text() for form in forms)
+@cache
+def imported_by(file: str) -> frozenset[str]:
+    """The project's files that a file imports from, straight or through the door of their room."""
+    found = set()
+    for node in ast.walk(ast.parse(Path(file).read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {_home_of(node.module, alias.name) for alias in node.names}
+    return frozenset(found)
+
+
+def _home_of(module: str, name: str) -> str:
+    """The file that `from module import name` takes the name from."""
+    folder = Path(module.replace(".", "/"))
+    door = folder / "__init__.py"
+    if (folder / f"{name}.py").is_file():
+        return f"{folder / name}.py"
+    if not door.is_file():
+        return f"{folder}.py"
+    for node in ast.walk(ast.parse(door.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and name in (alias.name for alias in node.names):
+            return _home_of(node.module, name)
+    return door.as_posix()
 
 
 def passes(tree: Path, tests: Sequence[str], limit: float | None) -> bool:
@@ -173,9 +192,8 @@ def copied_tree(to: Path) -> Path:
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True)
 def main(files: tuple[str, ...], count: int, seed: int, jobs: int) -> None:
     """Report the one-line changes that no test notices; exit status 1 when there are some."""
-    metrics = [ROOT / f"evaluate/{name}.py" for name in METRICS]
-    default = [*ROOT.glob("cache/*.py"), *ROOT.glob("distill/*.py"), *metrics]
-    chosen = sorted(files or (path.relative_to(ROOT).as_posix() for path in default))
+    os.chdir(ROOT)
+    chosen = sorted(files or (path.as_posix() for room in MEASURED for path in Path(room).rglob("*.py")))
     mutants = [mutant for file in chosen for mutant in mutants_of(file, (ROOT / file).read_bytes())]
     known = len(mutants)
     if count:

@@ -12,6 +12,7 @@ from cache.format import describe_faces, refuse_difference
 from cache.reader import TeacherCache
 from common.faces import FaceSource
 from common.figures import COLOURS, new_figure, save_picture, write_csv
+from common.files import replacing
 
 _BINS = 100
 
@@ -37,7 +38,8 @@ def audit_cache(
     noise_sheet(found, cache, source, out / "label-noise.png", shown)
     duplicate_sheet(found, cache, source, out / "duplicates.png", shown)
     text = summary(found, cache)
-    (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    with replacing(out / "summary.txt") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
     return text
 
 

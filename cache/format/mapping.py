@@ -12,6 +12,7 @@ import ctypes.util
 import errno
 import mmap
 import os
+import stat
 import sys
 import weakref
 from collections.abc import Iterable
@@ -99,7 +100,10 @@ def _map_shard(file: Path, address: int, rows: int, row_bytes: int, layout: Layo
         reason = "missing shard" if error.errno == errno.ENOENT else error.strerror
         raise CacheError(f"{file}: {reason}: {MEND}") from None
     try:
-        size = os.fstat(handle).st_size
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise CacheError(f"{file}: not a regular file: {MEND}")
+        size = found.st_size
         wanted = shard_bytes(rows, row_bytes, layout.shard_rows, layout.chunk_rows)
         index = shard_index(rows, row_bytes, layout.shard_rows, layout.chunk_rows)
         refuse_other_shard(file, size, wanted, os.pread(handle, len(index), max(size - len(index), 0)), index)

@@ -65,7 +65,7 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any]
     try:
         values = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path}: not TOML: {error}: mend the file") from None
     for section, key in IN_ONE_LINE.items():
         if isinstance(values.get(section), str):
             values[section] = {key: values[section]}

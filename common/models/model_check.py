@@ -152,5 +152,6 @@ def separation(cosines: np.ndarray, same: np.ndarray) -> Separation:
 
 def _cosines(embed: Callable[[np.ndarray], np.ndarray], faces: np.ndarray) -> np.ndarray:
     rows = np.concatenate([embed(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)])
-    rows = unit_rows(rows)
-    return rows @ rows.T
+    unit = unit_rows(rows)
+    cosines: np.ndarray = unit @ unit.T
+    return cosines

@@ -109,7 +109,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such file") from error
     except Exception as error:  # protobuf and onnx raise several unrelated types
-        raise ModelError(f"{path}: not a valid ONNX model ({_first_line(error)})") from error
+        raise ModelError(f"{path}: not a valid ONNX model ({_first_line(error)}): copy or export it again") from error
     return graph
 
 

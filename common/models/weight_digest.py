@@ -29,7 +29,9 @@ def digest_of(weights: Path) -> str:
             return own
         listed = [f"{own}  ", *(f"{sha256_of(weights.parent / name)}  {name}" for name in others)]
     except OSError as error:
-        raise ModelError(f"{error.filename or weights}: weights cannot be read ({error.strerror})") from None
+        raise ModelError(
+            f"{error.filename or weights}: weights cannot be read ({error.strerror}): see to it, or name others"
+        ) from None
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 

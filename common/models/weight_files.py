@@ -127,7 +127,7 @@ def _local(weights: str, path: Path, revision: str | None) -> WeightFile:
     if path.is_dir():
         path = _in_folder(path)
     if not path.is_file():
-        raise ModelError(f"{path}: there are no weights")
+        raise ModelError(f"{path}: there are no weights: put the file there, or name another one")
     if path.suffix not in SUFFIXES:
         raise ModelError(f"{path}: weights are {', '.join(SUFFIXES)} files")
     return WeightFile(path, digest_of(path), local_name(weights) or path.name, path.name)

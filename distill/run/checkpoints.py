@@ -38,7 +38,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int, best: bool =
             # First the best: killed between the two, the run takes the steps to it again and comes to the same.
             sync(temporary)
             _put_also(temporary, folder / BEST)
-    found = _all(folder)
+    found = [each for each in _all(folder) if each.is_file()]
     kept = found[: found.index(path) + 1][-keep:]
     with written_or_told(path):
         for old in found:
@@ -57,6 +57,9 @@ def latest(
     """
     found = _all(folder)
     for path in reversed(found):
+        if not path.is_file():
+            tell(f"{path}: not a regular file: going on from the one before")
+            continue
         try:
             file = open(path, "rb")  # noqa: SIM115 - closed below; only its own errors are the disk's
         except OSError as error:
@@ -112,4 +115,4 @@ def _put_also(whole: Path, place: Path) -> None:
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step*.pt") if _NAME.fullmatch(path.name) and path.is_file())
+    return sorted(path for path in folder.glob("step*.pt") if _NAME.fullmatch(path.name))

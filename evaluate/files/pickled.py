@@ -93,7 +93,7 @@ class PickleMachine:
             step(self)
 
     def refused(self, reason: str) -> DataError:
-        return DataError(f"{self.where}: {reason} (at byte {self.position:,})")
+        return DataError(f"{self.where}: {reason} (at byte {self.position:,}): copy it again, or name another file")
 
     def take(self, length: int) -> bytes:
         end = self.position + length
@@ -200,7 +200,7 @@ def refuse_foreign(data: bytes, where: str, wanted: str, allowed: Collection[byt
     elif known is None and data[:1] in (b"{", b"<", b"#") and b"\0" not in data[:64]:
         known = "a text file"
     if known is not None:
-        raise DataError(f"{where}: it is {known}, no {wanted}")
+        raise DataError(f"{where}: it is {known}, no {wanted}: copy it again, or name another file")
 
 
 def _protocol(machine: PickleMachine) -> None:

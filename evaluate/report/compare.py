@@ -27,6 +27,9 @@ def read_reports(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
         path = folder / "results.json" if folder.is_dir() else folder
         results = read_document(path, Report, DataError, "no evaluation report: name the folder of one").results
         for model, sets in results.items():
+            strange = [name for name, summary in sets.items() if main_number(summary) is None]
+            if strange:
+                raise DataError(f"{path}: no number of {model} on {strange[0]}: evaluate it again")
             merged[model if model not in merged else f"{model} ({path.parent.name})"] = dict(sets)
     return merged
 

@@ -299,7 +299,7 @@ def test_batch_adds_sets_and_does_not_call_a_missing_one_evaluated(batch):
 
 def test_batch_names_an_unreadable_checkpoint_and_evaluates_the_others(batch, world):
     (world / "run/exp-1/best.pt").write_text("damaged")
-    with pytest.raises(UserError, match=r"^1 of 2 checkpoints could not be evaluated: exp-1/best\.pt$"):
+    with pytest.raises(UserError, match=r"^1 of 2 checkpoints could not be evaluated: exp-1/best\.pt: mend"):
         batch(pairs="pairs.bin")
     assert batch_rows() == [("exp/1-best.pt", "pairs")]
     assert "exp-1/best.pt: not evaluated: " in batch.told[1]

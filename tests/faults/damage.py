@@ -39,6 +39,11 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def a_file(path: Path) -> None:
+    removed(path)
+    path.write_bytes(b"mine")
+
+
 def a_pipe(path: Path) -> None:
     """Reading it waits for a writer who never comes."""
     removed(path)

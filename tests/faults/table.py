@@ -15,11 +15,11 @@ from tests.faults.damage import Damage
 from tests.faults.world import Outcome, contents, copied, run
 
 ENDS_A_COMMAND = ("student.safetensors", "results.json", "all.csv")  # written last: where it is, all of it is
-LINE = re.compile(r"^(?:Error|FAULT|MISSING): .*$", re.MULTILINE)
+LINE = re.compile(r"^ *(?:Error|FAULT|MISSING): .*$", re.MULTILINE)
 WHAT_TO_DO = re.compile(
-    r"\b(add|build|change|choose|close|copy|correct|cut|did you mean|end|evaluate|expected|export|free|get|give|leave|"
-    r"lower|make|mend|must|name|pull|push|raise|remove|render|repair|restore|run|save|set|should|stop|train|try|use|wait|"
-    r"was it moved|is the path right|write|allowed|at most|at least)\b",
+    r"\b(add|build|change|choose|close|copy|correct|cut|did you mean|embed|end|evaluate|expected|export|free|get|give|"
+    r"leave|lower|make|mend|must|name|pull|push(?:ed)?|raise|remove|render|repair|restore|run|save|see to|set|should|"
+    r"stop|train|try|use|wait|was it moved|is the path right|write|allowed|at most|at least)\b",
     re.IGNORECASE,
 )
 
@@ -86,7 +86,7 @@ def assert_rule(outcome: Outcome, sees: str) -> None:
     assert "Traceback" not in printed, printed
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", printed.replace("\r\n", "\n")), repr(printed)
     lines = LINE.findall(printed)
-    errors = [line for line in lines if line.startswith("Error: ")]
+    errors = [line for line in lines if line.lstrip().startswith("Error: ")]
     assert lines, f"no line says what is wrong\n{printed}"
     assert len(errors) <= 1, printed
     if errors:
@@ -99,7 +99,8 @@ def assert_rule(outcome: Outcome, sees: str) -> None:
 def _is_whole(path: Path) -> bool:
     """Whether a file says that a cache is sealed, a student trained, a report written."""
     sealed = path.name == "zarr.json" and re.search(rb'"sealed":\s*\{', path.read_bytes())
-    return path.name in ENDS_A_COMMAND or bool(sealed)
+    unfinished = any(name.startswith(".") for name in path.parts)  # a name that no command reads
+    return not unfinished and (path.name in ENDS_A_COMMAND or bool(sealed))
 
 
 def _grows(name: str) -> bool:

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, flipped, halved, holds
+from evaluate.files.binfile import write_bin
+from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, flipped, holds
 from tests.faults.table import Row, assert_refused, quick, rows, table
+from tests.faults.test_faces import GLUED, JPEG, ZEROED
 from tests.faults.test_stage_one import file_limit, open_files
 
 RUN = "evaluate run --config tiny.toml"
@@ -29,7 +31,22 @@ def protocol(content: bytes):
     return damage
 
 
+def picture_of_a_pair(content: bytes):
+    """A verification set one of whose pictures are these bytes."""
+
+    def damage(path: Path) -> None:
+        pictures = [JPEG] * 19 + [content]
+        write_bin(path, pictures, [True] * 5 + [False] * 5)
+
+    return damage
+
+
 TABLE = [
+    *rows(
+        SET,
+        {"a glued JPEG": picture_of_a_pair(GLUED), "a zeroed JPEG": picture_of_a_pair(ZEROED)},
+        [RUN, MEASURE, EMBED],
+    ),
     *rows(STUDENT, CHANGED, [RUN, MEASURE, EMBED, BATCH], r"student\.safetensors|runs/tiny|runs"),
     *rows(SET, {k: v for k, v in CHANGED.items() if k != "removed"}, [RUN, MEASURE, EMBED, FROM_STORED]),
     *rows(STORED, CHANGED | {"a flipped bit": flipped}, [SEARCH]),
@@ -53,7 +70,6 @@ TABLE = [
         for command, sees in ((MEASURE, "report"), (EMBED, "embeddings"), (BATCH, "batch"))
     ),
     Row("8 open files at most", ".", lambda path: None, MEASURE, "open files", open_files(8)),
-    *rows("runs/tiny/config.toml", {"half of it": halved}, [f"evaluate measure --model runs/tiny {ON} --out report"]),
 ]
 QUICK = {("half of it", MEASURE), ("a pipe", SEARCH), ("null", COMPARE)}
 

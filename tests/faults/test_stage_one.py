@@ -4,7 +4,17 @@ import json
 import resource
 from pathlib import Path
 
-from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, changed_text, flipped, halved, holds, removed
+from tests.faults.damage import (
+    BINARY_DAMAGES,
+    JSON_DAMAGES,
+    a_file,
+    a_loop,
+    changed_text,
+    flipped,
+    halved,
+    holds,
+    removed,
+)
 from tests.faults.table import Row, assert_refused, quick, rows, table
 
 CACHE = "caches/tiny"
@@ -16,6 +26,8 @@ PUSH = "cache push --config tiny.toml --faces-licence none --teacher-licence non
 PULL = "cache pull file://shared --out caches/pulled"
 BUILD = "cache build --config tiny.toml"
 REPAIR = "cache repair --config tiny.toml"
+APPEND = "cache append --config tiny.toml"
+SEND = "cache push --config tiny.toml --faces-licence none --teacher-licence none file://shared"
 NEW = "cache build --config tiny.toml --set name=second"
 READERS = [VERIFY, AUDIT, SUBSET, PUSH]
 IN_CACHE = r"caches/tiny"
@@ -59,6 +71,24 @@ TABLE = [
     ),
     *rows(CACHE, {"half built": unsealed}, READERS, IN_CACHE),
     *rows(f"{CACHE}/zarr.json", {"null": holds(b"null"), "empty": holds(b"")}, [BUILD, REPAIR], IN_CACHE),
+    *rows(f"{CACHE}/zarr.json", JSON_DAMAGES, [APPEND], IN_CACHE),
+    *rows(f"{CACHE}/ledger/zarr.json", JSON_DAMAGES, [APPEND], IN_CACHE),
+    *rows("data/faces/train.rec", {"removed": removed, "half of it": halved}, [APPEND], r"train\.rec|data/faces"),
+    *rows("shared", {"a file": a_file, "a loop": a_loop}, [SEND]),
+    *rows(
+        "shared/zarr.json",
+        {
+            k: v
+            for k, v in JSON_DAMAGES.items()
+            if k in ("a list", "null", "an empty object", "a folder", "a pipe", "a device")
+        },
+        [SEND],
+        "shared",
+    ),
+    *(
+        Row(f"files of {size} bytes at most", "shared", removed, SEND, "shared", file_limit(size))
+        for size in (0, 200, 2000)
+    ),
     *rows("shared/zarr.json", JSON_DAMAGES, [PULL], r"zarr\.json|shared"),
     *rows("shared/ledger/zarr.json", JSON_DAMAGES, [PULL], r"zarr\.json|shared"),
     *rows("shared/embedding/c/0/1/0", BINARY_DAMAGES, [PULL], r"embedding/c/0/1/0|shared"),
@@ -70,7 +100,7 @@ TABLE = [
     *(
         Row(f"files of {size} bytes at most", ".", lambda path: None, command, sees, file_limit(size))
         for size in (0, 200, 2000)
-        for command, sees in ((NEW, "caches/second"), (AUDIT, "audit"), (SUBSET, "caches/"), (PULL, "caches/"))
+        for command, sees in ((NEW, r"caches/\.?second"), (AUDIT, "audit"), (SUBSET, "caches/"), (PULL, "caches/"))
     ),
     *(
         Row("16 open files at most", ".", lambda path: None, command, r"open files", open_files(16))

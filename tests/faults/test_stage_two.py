@@ -1,11 +1,23 @@
 """Experiment files, caches and the remains of runs that are not what stage two wrote or needs."""
 
-from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, a_folder, a_pipe, changed_text, halved, holds, removed
+from tests.faults.damage import (
+    BINARY_DAMAGES,
+    JSON_DAMAGES,
+    a_device,
+    a_folder,
+    a_pipe,
+    changed_text,
+    flipped,
+    halved,
+    holds,
+    removed,
+)
 from tests.faults.table import Row, assert_refused, quick, rows, table
-from tests.faults.test_stage_one import BIG_ENDIAN, CACHE, OTHER_KEYS, SHARDS, file_limit, open_files, unsealed
+from tests.faults.test_stage_one import BIG_ENDIAN, CACHE, OTHER_KEYS, file_limit, open_files, unsealed
 
 TRAIN = "distill train --config tiny.toml"
 SECOND = f"{TRAIN} --set name=second --set cache.path={CACHE}"
+FROZEN = f"{SECOND} --set head.centers=frozen"
 CHECK = f"{SECOND} --check"
 BUILD = "cache build --config tiny.toml --set name=second"
 EVALUATE = "evaluate run --config tiny.toml"
@@ -22,15 +34,22 @@ CONFIG = {
     'epochs = "2"': changed_text("epochs = 1", 'epochs = "2"'),
     "epochs = 0": changed_text("epochs = 1", "epochs = 0"),
 }
+# A bit of an embedding changes no size; `cache verify` sees it.
+UNLIKE = {name: damage for name, damage in BINARY_DAMAGES.items() if name != "a flipped bit"}
 CHANGED = {name: damage for name, damage in BINARY_DAMAGES.items() if name not in ("removed", "a flipped bit")}
+STUDENT = "student.safetensors"
 CHECKPOINT = "runs/tiny/checkpoints/step000000004.pt"
+
+
+def prepended(line: bytes):
+    return lambda path: path.write_bytes(line + path.read_bytes())
 
 
 def one_checkpoint(damage):
     """A run that was stopped: the student is not exported yet, and its only checkpoint is damaged."""
 
     def damaged(path):
-        removed(path.parents[1] / "student.safetensors")
+        removed(next(folder / STUDENT for folder in path.parents if (folder / STUDENT).exists()))
         damage(path)
 
     return damaged
@@ -49,13 +68,8 @@ TABLE = [
         for array in ("embedding", "center", "label")
         for row in rows(f"{CACHE}/{array}/zarr.json", JSON_DAMAGES | BIG_ENDIAN | OTHER_KEYS, [SECOND], CACHE)
     ),
-    *(
-        row
-        for shard in SHARDS[:3]
-        for row in rows(
-            f"{CACHE}/{shard}", {k: v for k, v in BINARY_DAMAGES.items() if k != "a flipped bit"}, [SECOND], CACHE
-        )
-    ),
+    *rows(f"{CACHE}/embedding/c/0/1/0", UNLIKE, [SECOND], CACHE),
+    *rows(f"{CACHE}/center/c/0/0", UNLIKE | {"a flipped bit": flipped}, [FROZEN], CACHE),
     *rows(CACHE, {"half built": unsealed, "removed": removed}, [SECOND], CACHE),
     *rows(
         CHECKPOINT,
@@ -75,7 +89,17 @@ TABLE = [
         [TRAIN],
         "runs/tiny",
     ),
-    *rows("runs/tiny/metrics.jsonl", {"a folder": one_checkpoint(a_folder), "a pipe": one_checkpoint(a_pipe)}, [TRAIN]),
+    *rows(
+        "runs/tiny/metrics.jsonl",
+        {
+            "a folder": one_checkpoint(a_folder),
+            "a pipe": one_checkpoint(a_pipe),
+            "a device": one_checkpoint(a_device),
+            "a damaged first line": one_checkpoint(prepended(b"null\n")),
+            "a first line without end": one_checkpoint(prepended(b"[" * 100_000 + b"\n")),
+        },
+        [TRAIN],
+    ),
     Row("a file in the way", "runs/second", holds(b"mine"), SECOND, "runs/second"),
     *(
         Row(f"files of {size} bytes at most", ".", lambda path: None, SECOND, "runs/second", file_limit(size))

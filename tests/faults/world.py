@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +40,11 @@ class Outcome:
 
 def run(folder: Path, command: str, *, before: Callable[[], None] | None = None) -> Outcome:
     """`python -m COMMAND` in `folder`; before: called in its process first, to set a limit."""
-    output = folder / ".printed"
+    reading, writing = os.pipe()  # no file: a limit on files' sizes must not silence the command
 
     def child() -> None:
-        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for stream in (1, 2):
-            os.dup2(file, stream)
+            os.dup2(writing, stream)
         sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", encoding="utf-8") for stream in (1, 2))
         os.chdir(folder)
         os.environ |= {"SOURCE_DATE_EPOCH": "1700000000", "COLUMNS": "400", "HF_HUB_OFFLINE": "1"}
@@ -60,14 +60,21 @@ def run(folder: Path, command: str, *, before: Callable[[], None] | None = None)
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
-    process.join(SECONDS)
-    hung = process.is_alive()
-    if hung:
-        process.kill()
-        process.join()
-    printed = output.read_bytes().decode("utf-8", "backslashreplace")
-    output.unlink()
-    return Outcome(None if hung else process.exitcode, printed)
+    os.close(writing)
+    with ThreadPoolExecutor(1) as reader:
+        printed = reader.submit(_all_of, reading)
+        process.join(SECONDS)
+        hung = process.is_alive()
+        if hung:
+            process.kill()
+            process.join()
+    return Outcome(None if hung else process.exitcode, printed.result().decode("utf-8", "backslashreplace"))
+
+
+def _all_of(reading: int) -> bytes:
+    """What is written into a pipe until its last writer is gone."""
+    with open(reading, "rb") as file:
+        return file.read()
 
 
 def takes_threads(main, arguments: list[str]) -> bool:

@@ -91,7 +91,7 @@ def test_a_checkpoint_of_another_network_is_one_line(cached):
     assert "\n" not in str(error.value)
 
 
-def test_folders_and_other_names_among_the_checkpoints_are_no_checkpoints(cached):
+def test_folders_and_other_names_among_the_checkpoints_are_passed_over(cached):
     weights = run("odd", train={"epochs": 1})
     Path("runs/odd/checkpoints/step000000009.pt").mkdir()
     Path("runs/odd/checkpoints/step9-copy.pt").write_bytes(b"")
