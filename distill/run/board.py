@@ -31,7 +31,7 @@ class Board:
         metrics = ["loss", *([config.train.best_by] if config.train.best_by else [])]
         options = dict(_options(config.model_dump(mode="json")))
         for summary in hparams(options, {tag_of(metric): 0.0 for metric in metrics}):
-            self._writer.file_writer.add_summary(summary)
+            self._writer._get_file_writer().add_summary(summary)
 
     def add(self, step: int, numbers: Mapping[str, float], always: str | None = None) -> None:
         """Charts of numbers by name; of a set at most CHARTS_A_SET, its first, with `always` among them."""
