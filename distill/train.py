@@ -20,7 +20,7 @@ from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
 from distill.loading import batches_of
 from distill.run import (
-    BEST,
+    BEST_STUDENT,
     STUDENT,
     Best,
     Console,
@@ -147,8 +147,8 @@ def _evaluate(config: Config, said: Said, evaluation: StudentEvaluation) -> None
     if value is not None:
         assert config.train.best_by is not None
         progress.best = Best(step=progress.step, metric=config.train.best_by, value=value)
-        with written_or_told(config.run_dir / BEST):
-            export(config, trainer, BEST, progress.step)
+        with written_or_told(config.run_dir / BEST_STUDENT):
+            export(config, trainer, BEST_STUDENT, progress.step)
     best = " (best so far)" if value is not None else ""
     for line in folded(f"evaluation at step {progress.step:,}: {evaluation.text(numbers)}{best}").split("\n"):
         said.console.say(line)

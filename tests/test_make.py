@@ -27,7 +27,8 @@ def make(tmp_path, monkeypatch):
     for name in ("CONFIG", "DATA", "SET", "GPUS", "PROCS", "OUT", "CHECK", "SEEDS", "MAKEFLAGS"):
         monkeypatch.delenv(name, raising=False)
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "requirements.lock").touch()
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/python").write_text(STAND_IN)
     (tmp_path / ".venv/bin/python").chmod(0o755)

@@ -1,4 +1,4 @@
-"""What the teacher thinks of the labels: probable noise and duplicate people, as lists, plots and sheets."""
+"""What the teacher thinks of the labels: probable noise and duplicate people, as lists, plots and sheets of faces."""
 
 from cache.audit.report import audit_cache
 

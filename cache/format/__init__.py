@@ -1,4 +1,8 @@
-"""How a teacher cache lies on disk (docs/cache-format.md): its layout, shards, rows, ledger and seals."""
+"""How a teacher cache lies on disk (docs/cache-format.md): what is where, in which bytes, and what proves it whole.
+
+The layout follows from a few numbers; shards and metadata follow from the layout; the ledger has the digest of every
+file; the seal binds ledger and manifest.
+"""
 
 from cache.format.arrays import (
     BINDS_BUILD,

@@ -1,4 +1,4 @@
-"""A cache travels: pushed to and pulled from a bucket or the HuggingFace Hub, with a card that says what it is."""
+"""A cache travels: to and from a bucket or the HuggingFace Hub, with a card that says what it is, believing nobody."""
 
 from cache.share.remote import open_remote
 from cache.share.share import pull, push

@@ -1,4 +1,7 @@
-"""Face networks, teachers and students alike, by the name an experiment file calls them."""
+"""Face networks, teachers and students alike, by the name an experiment file calls them.
+
+build_backbone("mobilefacenet_0.5", 128)     (B,3,112,112) in [-1,1] -> (B,128), not normalised
+"""
 
 from common.backbones.deduce import deduce_backbone
 from common.backbones.mobilefacenet import GNAP

@@ -1,4 +1,8 @@
-"""What an experiment file may say, one file a table, and how such files are read and written."""
+"""What an experiment file may say: one typed, strict table a file, published head recipes, reading and writing TOML.
+
+config = load_config("configs/lfw.toml", overrides=["train.epochs=2"])
+config.head.margin
+"""
 
 from common.config.cache import CacheConfig
 from common.config.evaluate import MeasureConfig

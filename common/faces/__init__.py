@@ -1,6 +1,10 @@
-"""Faces and the views of them: where they come from, how they are decoded, and what a student gets to see."""
+"""From faces on disk to the pixels of a view, the same bytes for the teacher and, later, for every student.
 
-from common.faces.augment import augment
+faces = open_source("data/faces_emore")      RecordIO or folders; labels, names, encoded pictures
+views = Views("flip", seed=0)                pure functions of (seed, sample, view)
+views.render(faces.rgb(17), faces.number(17), view=1)
+"""
+
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
@@ -18,7 +22,6 @@ __all__ = [
     "Records",
     "SubsetSource",
     "Views",
-    "augment",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",

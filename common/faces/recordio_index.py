@@ -175,12 +175,12 @@ def _whole_lines(file: RandomAccessFile) -> Iterator[tuple[bytearray, int]]:
 
 
 def _parse(text: bytearray, stop: int, path: Path, lines_before: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and offsets, int64, of the lines in text[WORD:stop]: the fastest way that fits them."""
-    return (
-        _parse_same_width(text, WORD, stop)
-        or _parse_any_width(text, WORD, stop)
-        or _parse_lines(bytes(text[WORD:stop]), path, lines_before)
-    )
+    """Keys and offsets, int64, of the lines in text[WORD:stop].
+
+    A writer's lines change their width a dozen times in an index, so by columns nearly all of its blocks take an eighth
+    of the time that they take line by line.
+    """
+    return _parse_same_width(text, WORD, stop) or _parse_lines(bytes(text[WORD:stop]), path, lines_before)
 
 
 def _parse_same_width(text: bytearray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -208,28 +208,6 @@ def _number(text: bytearray, start: int, width: int, count: int, first: int, las
         total += _eight_digits(word >> foreign << foreign) * np.uint64(scale)
         scale, last = scale * 10**WORD, last - WORD
     return total.astype(np.int64)
-
-
-def _parse_any_width(text: bytearray, start: int, stop: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Keys and offsets of lines of several widths, or None where a line is not two numbers, a tab and a line feed."""
-    chars = np.frombuffer(text, np.uint8, stop)
-    ends = start + np.flatnonzero(chars[start:] < ord("0"))
-    lengths = np.diff(ends, prepend=start - 1) - 1
-    digits = np.count_nonzero(chars[start:] - np.uint8(ord("0")) < 10)
-    separated = (chars[ends[::2]] == ord("\t")).all() and (chars[ends[1::2]] == ord("\n")).all()
-    if len(ends) % 2 or not separated or digits + len(ends) != stop - start:
-        return None
-    if lengths.min() < 1 or lengths.max() > DIGITS:
-        return None
-    words = np.ndarray((stop - WORD + 1,), "<u8", text, 0, (1,))  # one at every byte
-    total = np.zeros(len(ends), np.uint64)
-    for taken in range(0, int(lengths.max()), WORD):
-        word = words[np.maximum(ends - taken - WORD, 0)]
-        foreign = (8 * np.clip(WORD - (lengths - taken), 0, WORD - 1)).astype(np.uint64)
-        word = np.where(lengths > taken, word >> foreign << foreign, 0)
-        total += _eight_digits(word) * np.uint64(10**taken)
-    values = total.astype(np.int64)
-    return values[::2], values[1::2]
 
 
 def _eight_digits(word: np.ndarray) -> np.ndarray:

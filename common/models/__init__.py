@@ -1,4 +1,10 @@
-"""Face models of any origin: their weights, what they want to see, and how they are opened and checked."""
+"""Any face model, whoever published it: its weights found, fetched and loaded strictly, and what it wants to see.
+
+    model = open_model(ModelConfig(weights="minchul/cvlface_adaface_ir50_webface4m"), root)
+    model.embed(faces)                           uint8 (B,H,W,3) RGB -> float32 (B,D)
+
+`identity_of` says which model it is: the one account by which caches and experiments tell teachers apart.
+"""
 
 from common.models.face_model import FaceModel, fit, open_model
 from common.models.identity import IDENTITY, identity_of, known_of

@@ -1,9 +1,14 @@
-"""What a training run keeps on disk and what it says: folder, checkpoints, curves, console, forecast, plan."""
+"""A training run from outside the step: what it is made of, what it keeps on disk, what it says, what it will cost."""
 
-from distill.run.checkpoints import BEST, written_or_told
+from distill.run.checkpoints import written_or_told
 from distill.run.console import Console, duration_text, folded, line_due, progress_text, say
 from distill.run.curves import Curves
-from distill.run.forecast import checkpoint_bytes, disk_bytes, forecast_text, refuse_full_disk
+from distill.run.forecast import (
+    checkpoint_bytes,
+    disk_bytes,
+    forecast_text,
+    refuse_full_disk,
+)
 from distill.run.guard import refuse_non_finite
 from distill.run.parts import (
     Run,
@@ -16,11 +21,11 @@ from distill.run.parts import (
 )
 from distill.run.resume import Best, Progress, resume_run, save_progress
 from distill.run.run_dir import refuse_unusable
-from distill.run.students import STUDENT, export, write_summary
+from distill.run.students import BEST_STUDENT, STUDENT, export, write_summary
 from distill.run.window import Window
 
 __all__ = [
-    "BEST",
+    "BEST_STUDENT",
     "STUDENT",
     "Best",
     "Console",

@@ -11,7 +11,7 @@ from common.runtime import world_size
 from distill.run.resume import Progress
 from distill.step import Trainer
 
-STUDENT, BEST = "student.safetensors", "best.safetensors"
+STUDENT, BEST_STUDENT = "student.safetensors", "best.safetensors"
 
 
 def export(config: Config, trainer: Trainer, name: str, step: int) -> None:

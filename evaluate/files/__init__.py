@@ -1,4 +1,4 @@
-"""Evaluation sets as they are published, read without executing anything in them."""
+"""Evaluation sets as they are published (`.bin`, `metadata.pt`, Arrow), read without executing anything in them."""
 
 from evaluate.files.arrow import ArrowFaces
 from evaluate.files.binfile import load_bin, write_bin

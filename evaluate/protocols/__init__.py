@@ -1,4 +1,7 @@
-"""Protocols and metrics as pure functions of embeddings: verification, templates, identification, search."""
+"""Protocols and metrics as pure functions of embeddings: verification, templates, identification, nearest neighbours.
+
+Which public evaluator a number agrees with, and where protocols of one name differ, is in docs/evaluation.md.
+"""
 
 from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at

@@ -1,4 +1,4 @@
-"""Results as people read them: tables, JSON, CSV and pictures."""
+"""Results as people read them: tables for the terminal, JSON, CSV and pictures for files, reports side by side."""
 
 from evaluate.report.compare import comparison_table, read_reports
 from evaluate.report.report import csv_rows, write_report, write_rows

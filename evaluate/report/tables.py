@@ -8,7 +8,8 @@ from rich.text import Text
 
 from common.text import printable
 from evaluate.protocols import Point, TemplateResult, TinyFaceResult, VerificationResult, shown_at
-from evaluate.report.report import Results
+from evaluate.report.report import Results, csv_rows
+from evaluate.sets import Result
 
 
 def name_cell(name: str) -> Text:
@@ -21,10 +22,13 @@ def results_table(results: Results) -> Group:
     found = [(model, name, result) for model, sets in results.items() for name, result in sets.items()]
     pairs = [(model, name, result) for model, name, result in found if isinstance(result, VerificationResult)]
     templates = [(model, name, result) for model, name, result in found if isinstance(result, TemplateResult)]
-    small = [(model, name, result) for model, name, result in found if isinstance(result, TinyFaceResult)]
+    tinyface = [(model, name, result) for model, name, result in found if isinstance(result, TinyFaceResult)]
+    with_tables = VerificationResult | TemplateResult | TinyFaceResult
+    others = [(model, name, result) for model, name, result in found if not isinstance(result, with_tables)]
     tables = [_verification_table(pairs)] if pairs else []
     tables += [_template_table(templates)] if templates else []
-    tables += [_tinyface_table(small)] if small else []
+    tables += [_tinyface_table(tinyface)] if tinyface else []
+    tables += [_summary_table(others)] if others else []
     return Group(*tables)
 
 
@@ -103,4 +107,16 @@ def _tinyface_table(found: list[tuple[str, str, TinyFaceResult]]) -> Table:
     table = _table("TinyFace", "closed set, mates and distractors", [f"rank-{k} %" for k in ranks])
     for model, name, result in found:
         table.add_row(name_cell(model), name_cell(name), *(_percent(result.rank[k]) for k in ranks))
+    return table
+
+
+def _summary_table(found: list[tuple[str, str, Result]]) -> Table:
+    """What has no table of its own: every number of its summary, as it is."""
+    rows = [row for model, name, result in found for row in csv_rows({model: {name: result}})]
+    headings = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in ("model", "set")]
+    table = _table("Other sets", "numbers as they are in results.csv", headings)
+    for row in rows:
+        numbers = [row.get(key, "") for key in headings]
+        cells = (f"{number:.4g}" if isinstance(number, float) else str(number) for number in numbers)
+        table.add_row(name_cell(row["model"]), name_cell(row["set"]), *cells)
     return table

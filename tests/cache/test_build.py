@@ -80,7 +80,7 @@ def test_a_finished_cache_is_left_alone(world):
 def test_a_kill_while_sealing_leaves_no_trace(world, monkeypatch):
     whole = tree(build_here())
     shutil.rmtree("caches")
-    for breaking in ("cache.format.ledger.gather", "cache.seal.write_manifest", "cache.seal.class_sums"):
+    for breaking in ("cache.seal.gather_ledger", "cache.seal.write_manifest", "cache.seal.class_sums"):
         with monkeypatch.context() as patch:
             patch.setattr(breaking, lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
             with pytest.raises(KeyboardInterrupt):

@@ -202,6 +202,18 @@ def test_index_lines_of_windows_are_read(tmp_path):
     assert read_index(tmp_path / "a.idx").offsets.tolist() == [0, 48]
 
 
+def test_lines_of_one_width_whose_tabs_stand_in_other_columns_are_read(tmp_path):
+    (tmp_path / "a.idx").write_bytes(b"10\t200\n101\t20\n")
+    assert read_index(tmp_path / "a.idx").offsets.tolist() == [200, 20]
+
+
+@pytest.mark.parametrize("line", [b"11\t2x4", b"1x\t204", b"11 2x4", b"11\t2\t4"])
+def test_a_foreign_character_in_lines_of_one_width_is_named(tmp_path, line):
+    (tmp_path / "a.idx").write_bytes(b"10\t200\n" + line + b"\n")
+    with pytest.raises(DataError, match=r"line 2 is .*, not `key<TAB>offset`"):
+        read_index(tmp_path / "a.idx")
+
+
 def test_a_scan_numbers_by_id_only_where_ids_are_a_permutation(tmp_path):
     for name, ids, keys in (
         ("ids", [2, 0, 1], [2, 0, 1]),

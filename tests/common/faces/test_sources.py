@@ -112,7 +112,7 @@ def test_labels_of_real_faces_are_those_of_their_headers(real_file, name, first)
 
 
 def test_the_ranges_spare_reading_every_picture(emore, monkeypatch):
-    monkeypatch.setattr("common.faces.sources.PROBES", 3)
+    monkeypatch.setattr("common.faces.record_labels.PROBES", 3)
     read = []
     unpatched = Records.__getitem__
     monkeypatch.setattr(Records, "__getitem__", lambda found, key: read.append(key) or unpatched(found, key))

@@ -5,11 +5,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from common.backbones import build_backbone
@@ -18,8 +16,8 @@ from common.errors import DataError, ModelError
 from common.models.face_model import open_model
 from common.models.presets import Preset
 from common.models.weights import convert_checkpoint, load_weights, save_weights
-from export.__main__ import main
 from tests.common.backbones.golden_backbones import fill
+from tests.common.models.weight_layouts import HEAD, LAYOUTS, prefixed, write
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +34,6 @@ def ir_state():
 
 def small() -> nn.Module:
     return build_backbone("mobilefacenet_0.5", 8)
-
-
-def prefixed(state, prefix):
-    return {prefix + key: value for key, value in state.items()}
-
-
-HEAD = {"head.kernel": torch.zeros(8, 3), "head.t": torch.zeros(1), "head.batch_mean": torch.ones(1) * 20}
-LAYOUTS = {
-    "bare.pth": lambda s: s,
-    "cvlface.pt": lambda s: prefixed(s, "net."),
-    "cvlface.safetensors": lambda s: prefixed(s, "model.net."),
-    "adaface.ckpt": lambda s: {"epoch": 25, "state_dict": {**prefixed(s, "model."), **HEAD}},
-    "parallel.pt": lambda s: prefixed(s, "module."),
-    "parallel_compiled.pt": lambda s: prefixed(s, "module._orig_mod."),
-    "arcface_torch.pt": lambda s: {"epoch": 3, "state_dict_backbone": s, "state_dict_softmax_fc": {}},
-    "half.safetensors": lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
-}
-
-
-def write(path: Path, content) -> Path:
-    if path.suffix == ".safetensors":
-        save_file(content, path)
-    else:
-        torch.save(content, path)
-    return path
 
 
 @pytest.mark.parametrize("file", LAYOUTS)
@@ -178,36 +151,12 @@ def test_a_checkpoint_without_weights_and_one_with_two_sets_are_refused(tmp_path
         load_weights(small(), tmp_path / "c.pt")
 
 
-@pytest.mark.parametrize(
-    ("file", "order"), [("adaface.ckpt", "bgr"), ("cvlface.pt", "rgb"), ("cvlface.safetensors", "rgb")]
-)
-def test_a_converted_checkpoint_opens_without_options_and_embeds_as_before(tmp_path, ir_state, file, order):
-    source = write(tmp_path / file, LAYOUTS[file](ir_state))
-    done = CliRunner().invoke(main, ["weights", str(source), str(tmp_path / "ours.safetensors")])
-    assert done.exit_code == 0, done.output
-    faces = np.random.default_rng(0).integers(0, 256, (1, 112, 112, 3), dtype=np.uint8)
-    before, after = (open_model(ModelConfig(weights=name), tmp_path) for name in (file, "ours.safetensors"))
-    assert np.array_equal(before.embed(faces), after.embed(faces))
-    described = after.describe()
-    assert (described["architecture"], described["embedding_size"]) == ("ir_18", 8)
-    assert (described["channel_order"], described["mean"], described["std"]) == (order, 127.5, 127.5)
-
-
 def test_conversion_keeps_the_digest_of_its_source_and_no_path(tmp_path, ir_state):
     source = write(tmp_path / "adaface.ckpt", LAYOUTS["adaface.ckpt"](ir_state))
     convert_checkpoint(source, tmp_path / "ours.safetensors", Preset())
     loaded = load_weights(build_backbone("ir_18", 8), tmp_path / "ours.safetensors")
     assert loaded.metadata["source_sha256"] == load_weights(build_backbone("ir_18", 8), source).sha256
     assert str(tmp_path) not in str(loaded.metadata)
-
-
-def test_bare_ir_keys_do_not_tell_their_channel_order_so_it_must_be_stated(tmp_path, ir_state):
-    write(tmp_path / "bare.pth", dict(ir_state))
-    done = CliRunner().invoke(main, ["weights", str(tmp_path / "bare.pth"), str(tmp_path / "ours.safetensors")])
-    assert done.exit_code == 2
-    assert "set channel_order" in done.output
-    assert not (tmp_path / "ours.safetensors").exists()
-    assert open_model(ModelConfig(weights="bare.pth", channel_order="bgr"), tmp_path).dim == 8
 
 
 def test_a_description_beside_cvlface_weights_decides_the_channel_order(tmp_path, ir_state):
