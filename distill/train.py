@@ -174,5 +174,5 @@ def _announce(
     )
     say(
         f"{config.student.backbone} on {device}, {world_size()} rank(s), {threads} threads; "
-        f"checkpoints take {size_text(needed)}"
+        f"checkpoints take up to {size_text(needed)}"
     )

@@ -32,7 +32,7 @@ class Board:
         options = dict(_options(config.model_dump(mode="json")))
         assert self._writer.file_writer is not None
         for summary in hparams(options, {tag_of(metric): 0.0 for metric in metrics}):
-            self._writer.file_writer.add_summary(summary)
+            self._writer._get_file_writer().add_summary(summary)
 
     def add(self, step: int, numbers: Mapping[str, float], always: str | None = None) -> None:
         """Charts of numbers by name; of a set at most CHARTS_A_SET, its first, with `always` among them."""

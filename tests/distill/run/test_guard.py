@@ -73,7 +73,8 @@ def test_all_ranks_stop_where_one_is_wrong_with_the_samples_of_all(poisoned):
 def test_a_run_says_early_what_it_will_cost(cached, capsys):
     run("said", train={"epochs": 2})
     said = capsys.readouterr().out
-    assert "2 epochs of 4 steps, 35 faces, 7 people; checkpoints take up to " in said
+    assert "2 epochs of 4 steps, 35 faces, 7 people\n" in said
+    assert "checkpoints take up to " in said
     assert said.index("forecast: 8 steps take ") < said.index("step 4/8")
     assert said.count("forecast") == 1
 
