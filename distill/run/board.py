@@ -30,7 +30,6 @@ class Board:
         self._writer.add_text("configuration", f"```toml\n{toml_of(config)}\n```")
         metrics = ["loss", *([config.train.best_by] if config.train.best_by else [])]
         options = dict(_options(config.model_dump(mode="json")))
-        assert self._writer.file_writer is not None
         for summary in hparams(options, {tag_of(metric): 0.0 for metric in metrics}):
             self._writer._get_file_writer().add_summary(summary)
 
