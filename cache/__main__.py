@@ -36,7 +36,7 @@ from common.plan import open_faces
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, goes_on=("build", "append", "repair"))
 def main() -> None:
     """Run the teacher once over every view of every face, and keep what it says."""
 
@@ -48,7 +48,7 @@ def main() -> None:
 def build(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
-        return show_plan(plan_build(config, root))
+        return show_plan(plan_build(config, root, device, threads))
     _run(build_cache, config, root, device, threads)
 
 

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from common.failures import first_to_fail, line_of
 from common.output import outlive_readers, say
 from common.plan import Plan
 from common.text import printable
+
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class Refusal(click.ClickException):
@@ -28,13 +32,18 @@ class Commands(click.Group):
     Of several ranks the first that fails speaks; the others end in silence.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, goes_on: tuple[str, ...] = (), **kwargs: Any) -> None:
+        """goes_on: the commands that, started again, go on where they were stopped."""
         super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
+        self.goes_on = goes_on
 
     def invoke(self, ctx: click.Context) -> Any:
         outlive_readers()
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say_stopped(str(ctx.invoked_subcommand) in self.goes_on)
+            raise SystemExit(INTERRUPTED) from None
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -47,6 +56,15 @@ class Commands(click.Group):
             if line is None:
                 raise
             raise Refusal(printable(line)) from error
+
+
+def _say_stopped(goes_on: bool) -> None:
+    """One line by the first rank; a second Ctrl-C, the terminal's or the launcher's, changes nothing any more."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if int(os.environ.get("RANK", "0")) == 0:
+        what = "the same command goes on from here" if goes_on else "the same command starts again"
+        click.echo(f"\nstopped: {what}", err=True)
 
 
 def experiment_options(command: Callable) -> Callable:

@@ -47,7 +47,7 @@ class EvaluateCommands(Commands):
             raise Refusal(printable(f"{where}{reason}: make room, mend permissions or choose another place")) from error
 
 
-@click.group(cls=EvaluateCommands)
+@click.group(cls=EvaluateCommands, goes_on=("batch",))
 def main() -> None:
     """Measure students and teachers."""
 

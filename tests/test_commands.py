@@ -23,7 +23,7 @@ def write_config(**sections) -> str:
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """As everywhere in the tests: commands would take all cores, and wait for other programs on them."""
-    for module in ("cache.__main__", "distill.__main__", "evaluate.options"):
+    for module in ("cache.__main__", "cache.plan", "distill.__main__", "evaluate.options"):
         monkeypatch.setattr(f"{module}.set_threads", lambda threads, ranks: 1)
 
 

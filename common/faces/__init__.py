@@ -1,5 +1,6 @@
 """Faces and the views of them: where they come from, how they are decoded, and what a student gets to see."""
 
+from common.faces.fitting import Fit, resized
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
@@ -13,6 +14,7 @@ __all__ = [
     "MAGIC",
     "SELECTION",
     "FaceSource",
+    "Fit",
     "RecordWriter",
     "Records",
     "SubsetSource",
@@ -25,6 +27,7 @@ __all__ = [
     "open_source",
     "pixel_digest",
     "refuse_mixed_sizes",
+    "resized",
     "view_numbers",
     "words",
     "write_recordio_dataset",

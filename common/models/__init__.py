@@ -1,6 +1,6 @@
 """Face models of any origin: their weights, what they want to see, and how they are opened and checked."""
 
-from common.models.face_model import FaceModel, fit, open_model
+from common.models.face_model import FaceModel, fit, open_model, refuse_other_size
 from common.models.identity import IDENTITY, identity_of, known_of
 from common.models.model_check import (
     TeacherReport,
@@ -35,6 +35,7 @@ __all__ = [
     "open_model",
     "read_tensors",
     "refuse_evidently_wrong",
+    "refuse_other_size",
     "save_weights",
     "write_tensors",
 ]

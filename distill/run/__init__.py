@@ -1,12 +1,12 @@
 """What a training run keeps on disk and what it says: folder, checkpoints, curves, console, forecast, plan."""
 
 from distill.run.checkpoints import written_or_told
-from distill.run.console import duration_text, numbers_text, say
+from distill.run.console import numbers_text, say
 from distill.run.curves import Curves
 from distill.run.forecast import disk_bytes, forecast_text, refuse_full_disk
 from distill.run.guard import refuse_non_finite
 from distill.run.parts import Run, new_trainer, opened_run
-from distill.run.plan import launched_ranks, plan_training
+from distill.run.plan import plan_training
 from distill.run.resume import Best, Progress, resume_run, save_progress
 from distill.run.students import BEST_STUDENT, STUDENT, export, write_summary
 from distill.run.window import Window
@@ -20,10 +20,8 @@ __all__ = [
     "Run",
     "Window",
     "disk_bytes",
-    "duration_text",
     "export",
     "forecast_text",
-    "launched_ranks",
     "new_trainer",
     "numbers_text",
     "opened_run",

@@ -1,23 +1,18 @@
 """What stage two would do: `python -m distill train --check`."""
 
-import os
 from pathlib import Path
 
 from cache.several import SeveralCaches, Teachers, open_caches
-from common.backbones import build_backbone
+from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import UserError
 from common.faces import Views
-from common.plan import Plan, open_faces, plan_faces, size_text
+from common.models import refuse_other_size
+from common.plan import Plan, free_bytes, open_faces, plan_faces, size_text
 from distill.batches import kept_samples, steps_in_epoch
-from distill.run.forecast import checkpoint_bytes, disk_bytes, free_bytes
+from distill.run.forecast import checkpoint_bytes, disk_bytes
 from distill.run.parts import open_cache, too_few_text
 from distill.schedule import peak_rate
-
-
-def launched_ranks() -> int:
-    """How many processes torchrun started, before they have joined; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def plan_training(config: Config, root: Path, ranks: int = 1) -> Plan:
@@ -36,8 +31,14 @@ def plan_training(config: Config, root: Path, ranks: int = 1) -> Plan:
         steps = steps_in_epoch(samples, batch)
         if steps == 0:
             plan.missing.append(too_few_text(samples, batch))
-        plan.add("steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}")
-    plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}")
+        plan.add(
+            "steps",
+            f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, {_batch_text(train.batch_size, ranks)}",
+        )
+    scaled = f" (train.lr {train.lr:g} is for a batch of {train.lr_batch})" if train.lr_batch else ""
+    plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}{scaled}")
+    if not head.reads_teacher:
+        _plan_size(plan, config, root)
     if train.evaluate_every:
         plan.add("evaluation", f"every {train.evaluate_every} epoch(s) on {', '.join(config.evaluate.sets)}")
         gone = [str(root / path) for path in config.evaluate.sets.values() if not (root / path).exists()]
@@ -49,6 +50,24 @@ def plan_training(config: Config, root: Path, ranks: int = 1) -> Plan:
         if (free := free_bytes(config.run_dir)) < needed:
             plan.missing.append(f"room for checkpoints: {size_text(needed)} needed, {size_text(free)} free")
     return plan
+
+
+def _plan_size(plan: Plan, config: Config, root: Path) -> None:
+    """Add that the faces are not of the student's size; of a cache's teacher it is said with the cache."""
+    try:
+        source = open_faces(config, root)
+    except UserError:
+        return  # which has been said
+    try:
+        refuse_other_size(source, backbone_size(config.student.backbone), "the student")
+    except UserError as error:
+        plan.missing.append(str(error))
+
+
+def _batch_text(batch: int, ranks: int) -> str:
+    return f"global batch {ranks * batch}" + (
+        f" (train.batch_size {batch} on each of {ranks} ranks)" if ranks > 1 else ""
+    )
 
 
 def _plan_cache(plan: Plan, config: Config, root: Path) -> Teachers | None:
