@@ -12,32 +12,58 @@ import click
 import numpy as np
 
 from cache.audit import audit_cache
+from cache.format import describe_faces, refuse_difference
 from cache.info import describe_cache
 from cache.reader import TeacherCache
 from cache.share import open_remote
 from cache.share import pull as pull_cache
 from cache.share import push as push_cache
 from cache.subset import cut_out, named_people, sampled_people
-from common.cli import experiment_options
+from common.cli import check_option, experiment_options, show_plan
 from common.config import Config
-from common.errors import ConfigError
+from common.errors import ConfigError, UserError
 from common.output import say
-from common.plan import open_faces
+from common.plan import Plan, open_faces, plan_faces
 
 
 @click.command()
 @experiment_options
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of lists, plots and sheets.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of lists, plots and sheets; else audits/NAME.")
 @click.option("--noise-below", type=float, help="Cosine with the own person; else what 0.1 % of strangers reach.")
 @click.option("--duplicate-above", type=float, help="Cosine of two centres; else the median of `same person`.")
 @click.option("--shown", type=click.IntRange(1), default=24, show_default=True, help="Faces and pairs on a sheet.")
+@check_option
 def audit(
-    config: Config, root: Path, out: Path, noise_below: float | None, duplicate_above: float | None, shown: int
+    config: Config,
+    root: Path,
+    out: Path | None,
+    noise_below: float | None,
+    duplicate_above: float | None,
+    shown: int,
+    check: bool,
 ) -> None:
     """List faces that are probably someone else, and people who are probably one."""
+    out = out or Path("audits") / config.name
+    if check:
+        return show_plan(_plan_audit(config, root, out))
     cache = TeacherCache(config.cache_dir)
     click.echo(audit_cache(cache, open_faces(config, root), out, noise_below, duplicate_above, shown))
     click.echo(f"audit in {out}")
+
+
+def _plan_audit(config: Config, root: Path, out: Path) -> Plan:
+    """Faces and cache, and whether they belong together."""
+    plan = Plan(f"audit of {config.cache_dir}: report in {out}")
+    plan_faces(plan, config, root)
+    try:
+        cache = TeacherCache(config.cache_dir)
+        plan.add("cache", f"{len(cache):,} faces of {cache.num_classes:,} people")
+        if not plan.missing:
+            faces = {"faces": describe_faces(open_faces(config, root))}
+            refuse_difference(cache.path, cache.manifest, faces, ("faces",))
+    except UserError as error:
+        plan.missing.append(str(error))
+    return plan
 
 
 @click.command()

@@ -64,7 +64,7 @@ def run(paths: tuple[str, ...], overrides: tuple[str, ...], out: Path | None, se
     """Verify the students and teachers of experiments on their sets: a table, JSON, CSV and pictures."""
     configs = [load_config(path, overrides) for path in paths]
     if check:
-        return show_plan(plan_evaluation(configs, setup.root))
+        return show_plan(plan_evaluation(configs, setup.root, setup.device, setup.threads, setup.over))
     how = measured_alike(configs, setup.over)
     models = open_models(configs, setup.root, setup.device, setup.threads, how)
     out = out or configs[0].run_dir / "evaluation"
