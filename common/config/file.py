@@ -8,7 +8,6 @@ single values, so that an ablation is a file of a few lines; "none" takes an opt
 reported with the line it stands on, or with the `--set` that made it wrong. `lfw` is `configs/lfw.toml`.
 """
 
-import copy
 import difflib
 import re
 import reprlib
@@ -44,7 +43,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     try:
         values, files = _read_with_bases(path, ())
         given = [_parse_override(text) for text in overrides]
-        changed = copy.deepcopy(values)
+        changed = dict(values)  # _put copies the tables it changes
         for keys, value in given:
             _put(changed, keys, value)
         return Config.model_validate(_without_none(changed, Config))
