@@ -5,6 +5,10 @@ DATA    ?= data
 PYTHON  ?= python3
 GPUS    ?= $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo 1 || echo 0)
 PROCS   ?= 1
+THREADS ?=
+NODES   ?= 1
+NODE    ?= 0
+MASTER  ?=
 SEEDS   ?= 1
 SET     ?=
 CHECK   ?=
@@ -18,13 +22,10 @@ READY   := $(VENV)/.installed
 
 # For the shell, whatever a variable holds: 'in single quotes', those it holds as '\''.
 quoted   = '$(subst ','\'',$1)'
-ARGS     = --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
+ARGS     = --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(THREADS),--threads $(call quoted,$(THREADS))) $(if $(CHECK),--check)
 
 # A CONFIG that is a file is one, spaces and all; else every word of it is a file.
 CONFIGS  = $(if $(shell test -f $(call quoted,$(CONFIG)) && echo 1),--config $(call quoted,$(CONFIG)),$(foreach c,$(CONFIG),--config $(call quoted,$c)))
-empty   :=
-space   := $(empty) $(empty)
-STEM     = $(subst |,$(space),$(basename $(notdir $(subst $(space),|,$(CONFIG)))))
 
 # Whole numbers only: what is left of them without their digits is nothing.
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
@@ -41,11 +42,22 @@ $(error PROCS=$(PROCS) ranks are for the CPU: add GPUS=0, or leave it out)
 endif
 endif
 
-# One process, or one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2).
-ifneq ($(filter-out 0 1,$(GPUS)),)
-RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(GPUS) -m
-else ifneq ($(filter-out 1,$(PROCS)),)
-RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(PROCS) -m
+ifneq ($(call no_number,$(NODES))$(filter 0,$(NODES))$(call no_number,$(NODE)),)
+$(error NODES=$(NODES) NODE=$(NODE): write how many machines, and which of them this is, from 0)
+endif
+ifneq ($(if $(THREADS),$(call no_number,$(THREADS))$(filter 0,$(THREADS))),)
+$(error THREADS=$(THREADS): write a whole number, 1 or more)
+endif
+
+# One process, or one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2); on one machine or several.
+RANKS_HERE := $(if $(filter 0,$(GPUS)),$(PROCS),$(GPUS))
+ifneq ($(filter-out 1,$(NODES)),)
+ifeq ($(MASTER),)
+$(error NODES=$(NODES): MASTER=HOST:PORT says where the first machine is)
+endif
+RANKS   := $(BIN)/python -m common.launch --nnodes=$(NODES) --node_rank=$(NODE) --rdzv_backend=static --rdzv_endpoint=$(call quoted,$(MASTER)) --nproc_per_node=$(RANKS_HERE) -m
+else ifneq ($(filter-out 1,$(RANKS_HERE)),)
+RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(RANKS_HERE) -m
 else
 RANKS   := $(BIN)/python -m
 endif
@@ -67,13 +79,17 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables (now):"
-	@echo '  CONFIG='$(call quoted,$(CONFIG))'   experiment file; for eval several, in quotes, make one table'
+	@echo '  CONFIG='$(call quoted,$(CONFIG))
+	@echo '            experiment file; lfw is configs/lfw.toml; a finished run has its'
+	@echo '            own, CONFIG=runs/NAME/config.toml; several, quoted, for one eval'
 	@echo '  DATA='$(call quoted,$(DATA))'       data root that paths in experiment files start from'
-	@echo "  SET='a.b=1 c.d=2'  change single values of the experiment file; quote words with spaces: SET=\"a.b='x y'\""
-	@echo "  CHECK=1            check config against disk and print the plan, do nothing"
-	@echo '  GPUS='$(call quoted,$(GPUS))'       0 runs on the CPU; 4 starts 4 ranks, one a card'
-	@echo '  PROCS='$(call quoted,$(PROCS))'     CPU ranks over gloo, with GPUS=0'
-	@echo "  OUT=               folder of the evaluation report; else runs/NAME/evaluation"
+	@echo "  SET='a.b=1 c.d=2'  change values of the file; spaces: SET=\"a.b='x y'\""
+	@echo "  CHECK=1         print the plan and what is missing, do nothing"
+	@echo '  GPUS='$(call quoted,$(GPUS))'          0 runs on the CPU; 4 starts 4 ranks, one a card'
+	@echo '  PROCS='$(call quoted,$(PROCS))'         CPU ranks over gloo, with GPUS=0'
+	@echo '  THREADS='$(call quoted,$(THREADS))'        of each rank; else its share of the cores'
+	@echo '  NODES='$(call quoted,$(NODES))' NODE='$(call quoted,$(NODE))'  several machines, this one'"'"'s number; MASTER=HOST:PORT'
+	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(READY): requirements.lock pyproject.toml
@@ -83,35 +99,35 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $(READY)
 
-demo: $(READY) ## The whole path on procedural faces, no data needed (SEEDS=3 for three seeds)
+demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
 
-cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
+cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
 	@$(RANKS) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
-distill: $(READY) ## Stage two: train a student from the cache (CONFIG, DATA, GPUS, PROCS, SET, CHECK)
+distill: $(READY) ## Stage two: train a student from the cache
 	@$(RANKS) distill train --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
-eval: $(READY) ## Evaluate student and teacher on the config's sets (CONFIG, DATA, OUT, SET, CHECK)
+eval: $(READY) ## Evaluate student and teacher on the config's sets
 	@$(BIN)/python -m evaluate run $(CONFIGS) --device $(DEVICE) $(if $(OUT),--out $(call quoted,$(OUT))) $(ARGS)
 
-audit: $(READY) ## Probable label noise and duplicate people, as the teacher sees them (CONFIG, DATA, OUT)
-	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) --out $(call quoted,$(or $(OUT),audits/$(STEM))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET)))
+audit: $(READY) ## Probable label noise and duplicate people (OUT)
+	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
 
-test: $(READY) ## All quick tests; those on real faces run where DATA has them
+test: $(READY) ## All quick tests; on real faces too where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY) ## The longer proofs
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/faults --ignore tests/cache/test_build_kills.py --ignore tests/distill/run/test_kills.py
 
-test-faults: $(READY) ## Kill -9 at random moments, and every command on damaged, hostile and missing files
+test-faults: $(READY) ## Kill -9 at random moments, damaged and hostile files
 	@$(BIN)/python -m pytest -m slow tests/cache/test_build_kills.py tests/distill/run/test_kills.py
 	@$(BIN)/python -m pytest tests/faults
 
-test-mutants: $(READY) ## One-line changes of the program that no test notices (MUTANTS=40, 0 for all; FILES)
+test-mutants: $(READY) ## Changes that no test notices (MUTANTS, FILES)
 	@$(BIN)/python tests/mutants.py --count $(MUTANTS) $(FILES)
 
-test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1 in an environment of its own
+test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 1.9.1
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow tests/interop
 
 .venv-mxnet/.installed:
@@ -126,12 +142,12 @@ lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: ## Write requirements.lock anew from pyproject.toml's dependencies
+lock: ## Write requirements.lock anew from pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .venv-lock/requirements.in
 	@.venv-lock/bin/python -m pip install --quiet -r .venv-lock/requirements.in
 	@{ head -2 requirements.lock; .venv-lock/bin/python -m pip freeze | sed 's/+cpu//; /^nvidia-/d; /^triton=/d'; } > .venv-lock/lock && mv .venv-lock/lock requirements.lock
 	@rm -rf .venv-lock
 
-clean: ## Remove environments and tool caches; caches/ and runs/ stay
+clean: ## Remove environments; caches/ and runs/ stay
 	@rm -rf .venv .venv-mxnet .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 
 from cache.append import append as append_views
-from cache.audit import audit_cache
+from cache.audit import audit_cache, plan_audit
 from cache.build import build as build_cache
 from cache.info import describe_cache
 from cache.people import chosen_people
@@ -43,7 +43,7 @@ from common.output import say
 from common.runtime import choose_device, process_group, rank, set_threads, world_size
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, goes_on=("build", "append", "repair"))
 def main() -> None:
     """Run the teacher once over every view of every face, and keep what it says."""
 
@@ -55,7 +55,7 @@ def main() -> None:
 def build(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Build the teacher cache, or go on where an earlier build stopped."""
     if check:
-        return show_plan(plan_build(config, root))
+        return show_plan(plan_build(config, root, device, threads))
     _run(build_cache, config, root, device, threads)
 
 
@@ -136,14 +136,24 @@ def info(config: Config, root: Path) -> None:
 
 @main.command()
 @experiment_options
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of lists, plots and sheets.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of lists, plots and sheets; else audits/NAME.")
 @click.option("--noise-below", type=float, help="Cosine with the own person; else what 0.1 % of strangers reach.")
 @click.option("--duplicate-above", type=float, help="Cosine of two centres; else the median of `same person`.")
 @click.option("--shown", type=click.IntRange(1), default=24, show_default=True, help="Faces and pairs on a sheet.")
+@check_option
 def audit(
-    config: Config, root: Path, out: Path, noise_below: float | None, duplicate_above: float | None, shown: int
+    config: Config,
+    root: Path,
+    out: Path | None,
+    noise_below: float | None,
+    duplicate_above: float | None,
+    shown: int,
+    check: bool,
 ) -> None:
     """List faces that are probably someone else, and people who are probably one."""
+    out = out or Path("audits") / config.name
+    if check:
+        return show_plan(plan_audit(config, root, out))
     cache = TeacherCache(config.cache_dir)
     say(audit_cache(cache, open_faces(config, root), out, noise_below, duplicate_above, shown))
     say(f"audit in {out}")

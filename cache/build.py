@@ -38,7 +38,7 @@ from common.config import Config
 from common.errors import DataError, ModelError
 from common.faces import FaceSource, Views, decoder_version
 from common.locks import only_writer
-from common.models import FaceModel
+from common.models import FaceModel, refuse_other_size
 from common.progress import progress
 from common.runtime import barrier, rank, world_size
 
@@ -86,17 +86,8 @@ def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     views = Views.of(config.views)
     layout, manifest = describe(config, source, teacher, views)
     runtime = runtime_of(config.cache, teacher, threads)
-    have = read_manifest(path)
-    refuse_difference(path, have, manifest, BINDS_BUILD)
-    if config.cache.same_runtime:
-        refuse_other(path, runtime)
-    skipped = read_skipped(path)
-    if skipped and config.cache.on_bad_image == "fail":
-        raise DataError(
-            f"{path}: {len(skipped)} pictures were left out, such as {next(iter(skipped.values()))}: set "
-            'cache.on_bad_image = "skip", or mend them and build in another cache.path'
-        )
-    if have["sealed"]:
+    refuse_another_cache(config, manifest, runtime)
+    if read_manifest(path)["sealed"]:
         return path
     mine = _unfinished(path, layout)[rank() :: world_size()]
     barrier()  # every rank has listed the units before the first one is finished
@@ -115,8 +106,26 @@ def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, 
     return path
 
 
+def refuse_another_cache(config: Config, manifest: dict[str, Any], runtime: dict[str, Any]) -> None:
+    """Raises CacheError or DataError where the experiment's cache is there and a build would not go on in it."""
+    path = config.cache_dir
+    refuse_difference(path, read_manifest(path), manifest, BINDS_BUILD)
+    if config.cache.same_runtime:
+        refuse_other(path, runtime)
+    skipped = read_skipped(path)
+    if skipped and config.cache.on_bad_image == "fail":
+        raise DataError(
+            f"{path}: {len(skipped)} pictures were left out, such as {next(iter(skipped.values()))}: set "
+            'cache.on_bad_image = "skip", or mend them and build in another cache.path'
+        )
+
+
 def describe(config: Config, source: FaceSource, teacher: FaceModel, views: Views) -> tuple[Layout, dict[str, Any]]:
-    """How a cache is cut, and what it is made from: what makes it this cache and no other."""
+    """How a cache is cut, and what it is made from: what makes it this cache and no other.
+
+    Raises DataError where the faces are not of the teacher's size.
+    """
+    refuse_other_size(source, teacher.size, "the teacher")
     layout = Layout(
         views=views.count,
         samples=len(source),

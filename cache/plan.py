@@ -4,16 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from cache.format import Layout, finished_units, layout_of, read_manifest, refuse_teacher, too_many_shards
+from cache.rehearsal import rehearse
 from cache.teachers import refuse_width
 from common.config import Config
 from common.errors import UserError
 from common.faces import Views
 from common.models import hub_name, kept_weights, known_of
-from common.plan import Plan, plan_faces, size_text
+from common.plan import Plan, free_bytes, plan_faces, size_text
+from common.runtime import choose_device, launched_ranks, set_threads
 
 
-def plan_build(config: Config, root: Path) -> Plan:
-    """Faces, teacher, bytes of cache, and what of the cache is there already."""
+def plan_build(config: Config, root: Path, device: str = "cpu", threads: int | None = None) -> Plan:
+    """Faces, teacher, bytes of cache, what of the cache is there already, and the time on this machine.
+
+    What it finds nothing missing in would start. threads: of this rank, else its share of the cores.
+    """
     plan = Plan(f"stage one of {config.name}: teacher cache in {config.cache_dir}")
     samples, identities = plan_faces(plan, config, root)
     width = _plan_teacher(plan, config, root)
@@ -23,7 +28,7 @@ def plan_build(config: Config, root: Path) -> Plan:
         layout = Layout(
             views=views.count,
             samples=samples,
-            dim=width or config.student.embedding_size,
+            dim=width or config.student.embedding_size,  # which must be the teacher's where a student reads it
             classes=identities,
             dtype=config.cache.dtype,
             shard_rows=config.cache.shard_rows,
@@ -33,9 +38,30 @@ def plan_build(config: Config, root: Path) -> Plan:
         reason = None if config.cache_dir.exists() else too_many_shards(layout)
         if reason is not None:
             plan.missing.append(reason)
-        plan.add("cache", f"{size_text(layout.bytes_on_disk)} of {config.cache.dtype}, {layout.dim} wide")
-    plan.add("state", _state(config.cache_dir))
+        unsaid = "" if width else ", if that is the teacher's width"
+        plan.add("cache", f"{size_text(layout.bytes_on_disk)} of {config.cache.dtype}, {layout.dim} wide{unsaid}")
+        _plan_disk(plan, config.cache_dir, layout)
+    _plan_state(plan, config.cache_dir)
+    try:
+        where, ranks = choose_device(device), launched_ranks()
+        if not plan.missing and config.teacher is not None:
+            if kept_weights(config.teacher.weights, config.teacher.revision, root) is None:
+                plan.add("time", "unknown until the teacher is downloaded")
+            else:
+                rehearse(plan, config, root, where, set_threads(threads, ranks), ranks)
+    except UserError as error:
+        plan.missing.append(str(error))
     return plan
+
+
+def _plan_disk(plan: Plan, path: Path, layout: Layout) -> None:
+    """Add what is wrong with the room for what is not there yet."""
+    have = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0
+    needed, free = layout.bytes_on_disk - have, free_bytes(path)
+    if free < needed:
+        plan.missing.append(
+            f"{path}: {size_text(needed)} to write, {size_text(free)} free: set cache.path, or make room"
+        )
 
 
 def _plan_teacher(plan: Plan, config: Config, root: Path) -> int | None:
@@ -74,15 +100,18 @@ def _cached_teacher(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _state(path: Path) -> str:
+def _plan_state(plan: Plan, path: Path) -> None:
+    """Add what of the cache is there."""
     if not path.exists():
-        return "not begun"
+        return plan.add("state", "not begun")
     try:
         manifest = read_manifest(path)
         layout = layout_of(manifest)
         if manifest["sealed"]:
-            return "finished and sealed"
-        total = sum(1 for _ in layout.units())
-        return f"{len(finished_units(path, layout)):,} of {total:,} units finished; a build goes on from there"
+            return plan.add("state", "finished and sealed: nothing to do")
+        done, total = len(finished_units(path, layout)), sum(1 for _ in layout.units())
+        plan.add(
+            "state", f"goes on at unit {done + 1:,} of {total:,}" if done < total else "all units there, to be sealed"
+        )
     except UserError as error:
-        return str(error)
+        plan.missing.append(str(error))

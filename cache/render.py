@@ -12,7 +12,7 @@ import numpy as np
 
 from cache.format import Unit
 from common.errors import DataError
-from common.faces import FaceSource, Views, decode_rgb, pixel_digest, refuse_mixed_sizes
+from common.faces import FaceSource, Views, pixel_digest, refuse_mixed_sizes
 
 BATCHES_AHEAD = 2
 
@@ -93,11 +93,13 @@ def render_batch(source: FaceSource, views: Views, unit: Unit, start: int, stop:
         try:
             jpeg = source.jpeg(sample)
             picture[sample - start] = zlib.crc32(jpeg)
-            faces[sample] = views.render(decode_rgb(jpeg, source.name(sample)), source.number(sample), unit.view)
+            faces[sample] = views.render(source.decode(jpeg, sample), source.number(sample), unit.view)
         except DataError as error:
             # A file that cannot be read says nothing about the picture: the disk may be back tomorrow.
-            if not skip or isinstance(error.__cause__, OSError):
+            if isinstance(error.__cause__, OSError):
                 raise
+            if not skip:
+                raise DataError(f'{error}; or leave such pictures out: cache.on_bad_image = "skip"') from None
             skipped[sample] = str(error).replace(f"{source.path}/", "")
     refuse_mixed_sizes(faces, source.name)
     kept = np.array([sample in faces for sample in range(start, stop)])

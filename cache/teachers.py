@@ -5,7 +5,15 @@ from pathlib import Path
 from common.config import Config
 from common.errors import ConfigError, DataError
 from common.faces import FaceSource
-from common.models import FaceModel, TeacherReport, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
+from common.models import (
+    FaceModel,
+    TeacherReport,
+    check_teacher,
+    labelled_sample,
+    open_model,
+    refuse_evidently_wrong,
+    refuse_other_size,
+)
 
 
 def open_teacher(config: Config, root: Path, source: FaceSource, device: str, threads: int) -> FaceModel:
@@ -17,6 +25,7 @@ def open_teacher(config: Config, root: Path, source: FaceSource, device: str, th
         raise ConfigError(f"{config.name} has no teacher: there is nothing to cache")
     teacher = open_model(config.teacher, root, device, threads)
     refuse_width(config, teacher.dim)
+    refuse_other_size(source, teacher.size, "the teacher")
     if config.cache.check_teacher and not config.cache_dir.exists():
         try:
             refuse_evidently_wrong(check_teacher(teacher, *labelled_sample(source)))

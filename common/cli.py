@@ -6,7 +6,9 @@ Nothing here, nor at the head of a `__main__.py`, imports what computes: a comma
 
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from common.plan import Plan
 
 _CONFIG = "configs/ms1mv2.toml"
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class Refusal(click.ClickException):
@@ -37,8 +40,10 @@ class Commands(click.Group):
     Of several ranks the first that fails speaks; the others end in silence.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, goes_on: tuple[str, ...] = (), **kwargs: Any) -> None:
+        """goes_on: the commands that, started again, go on where they were stopped."""
         super().__init__(*args, **{"context_settings": {"max_content_width": 120}, **kwargs})
+        self.goes_on = goes_on
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         outlive_readers()
@@ -54,6 +59,9 @@ class Commands(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()  # a full disk behind it is an error of this command, not of the interpreter
             return result
+        except KeyboardInterrupt:
+            _say_stopped(str(ctx.invoked_subcommand) in self.goes_on)
+            raise SystemExit(INTERRUPTED) from None
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -66,6 +74,15 @@ class Commands(click.Group):
             if line is None:
                 raise
             raise Refusal(printable(line)) from error
+
+
+def _say_stopped(goes_on: bool) -> None:
+    """One line by the first rank; a second Ctrl-C, the terminal's or the launcher's, changes nothing any more."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if int(os.environ.get("RANK", "0")) == 0:
+        what = "the same command goes on from here" if goes_on else "the same command starts again"
+        click.echo(f"\nstopped: {what}", err=True)
 
 
 Command = Callable[..., Any]

@@ -1,5 +1,6 @@
 """What a command would do and what it lacks: the answer to `--check`."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +34,27 @@ def plan_faces(plan: Plan, config: Config, root: Path) -> tuple[int | None, int 
         source = open_faces(config, root)
     except UserError as error:
         plan.missing.append(str(error))
-        numbers = config.faces.samples, config.faces.identities
+        whole = config.faces.subset is None and config.faces.max_per_identity is None
+        numbers = config.faces.samples if whole else None, config.faces.identities
         if numbers[0] and numbers[1]:
             plan.add("faces", f"{numbers[0]:,} of {numbers[1]:,} people expected in {root / config.faces.path}")
         return numbers
     plan.add("faces", f"{len(source):,} of {source.num_classes:,} people in {root / config.faces.path}")
     return len(source), source.num_classes
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk that `folder` is, or will be, on."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds, minutes or hours, in the unit people use."""
+    if seconds < 60:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 3600:,.1f} h" if seconds >= 2 * 3600 else f"{seconds / 60:,.1f} min"
 
 
 def size_text(size: float) -> str:

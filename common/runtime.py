@@ -30,6 +30,11 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"--device {name}: unknown; use auto, cpu or cuda") from None
 
 
+def launched_ranks() -> int:
+    """How many processes torchrun started, before they have joined; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def set_threads(threads: int | None, ranks_here: int) -> int:
     """Give this rank its share of the cores (or `threads`); returns the number used.
 

@@ -11,12 +11,12 @@ import click
 
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
-from common.runtime import choose_device, process_group, set_threads
-from distill.plan import launched_ranks, plan_training
+from common.runtime import choose_device, launched_ranks, process_group, set_threads
+from distill.plan import plan_training
 from distill.train import train as train_student
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, goes_on=("train",))
 def main() -> None:
     """Train students from a teacher cache."""
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from cache.several import CachedTeacher, TeacherEnsemble, open_caches
-from common.backbones import build_backbone
+from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import UserError
 from common.faces import FaceSource, Views, open_faces
-from common.plan import Plan, plan_faces, size_text
+from common.models import refuse_other_size
+from common.plan import Plan, duration_text, plan_faces, size_text
 from common.runtime import choose_device
 from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
@@ -27,7 +28,6 @@ from distill.run import (
     Progress,
     checkpoint_bytes,
     disk_bytes,
-    duration_text,
     face_batches,
     new_trainer,
     open_cache,
@@ -39,11 +39,6 @@ from distill.run import (
 )
 from distill.schedule import peak_rate
 from distill.step import Trainer
-
-
-def launched_ranks() -> int:
-    """How many processes torchrun started, before they have joined; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def plan_training(config: Config, root: Path, device: str = "auto", ranks: int = 1) -> Plan:
@@ -72,7 +67,8 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
         plan.add(
             "steps", f"{train.epochs} epochs of {steps:,} = {train.epochs * steps:,}, global batch {batch}{of_ranks}"
         )
-    plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}")
+    scaled = f" (train.lr {train.lr:g} is for a batch of {train.lr_batch})" if train.lr_batch else ""
+    plan.add("learning rate", f"{peak_rate(train, ranks):.4g}, schedule {train.schedule}{scaled}")
     if train.evaluate_every:
         _plan_evaluation(plan, config, root)
     if identities:
@@ -107,6 +103,8 @@ def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource
         source = None
     cache = None
     with _noted(plan):
+        if source is not None and not config.head.reads_teacher:
+            refuse_other_size(source, backbone_size(config.student.backbone), "the student")
         if config.head.reads_teacher:
             cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
             plan.add("cache", f"{config.cache_dir}, sealed")

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from common.config import Config
-from common.plan import size_text
+from common.plan import duration_text, size_text
 from common.runtime import barrier, rank, world_size
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
@@ -29,7 +29,6 @@ from distill.run import (
     Run,
     Window,
     disk_bytes,
-    duration_text,
     export,
     folded,
     forecast_text,

@@ -33,7 +33,7 @@ from evaluate.stored import EmbeddingStore, Format
 format_option = click.option("--format", type=click.Choice(get_args(Format)), help="npz (the default) or zarr.")
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, goes_on=("batch",))
 def main() -> None:
     """Measure students and teachers."""
 
@@ -46,7 +46,7 @@ def main() -> None:
 def run(configs: list[Config], out: Path | None, setup: Setup, check: bool) -> None:
     """Verify the students and teachers of experiments on their sets: a table, JSON, CSV and pictures."""
     if check:
-        return show_plan(plan_evaluation(configs, setup.root))
+        return show_plan(plan_evaluation(configs, setup.root, setup.device, setup.threads, setup.over))
     options = measured_alike(configs, setup.over)
     models = open_models(configs, setup.root, setup.device, setup.threads, options)
     out = out or report_folder(configs)

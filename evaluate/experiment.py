@@ -2,16 +2,20 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.config import Config, MeasureConfig
-from common.errors import ConfigError, ModelError
+from common.errors import ConfigError, ModelError, UserError
 from common.models import IDENTITY, FaceModel, identity_of, open_model
-from common.plan import Plan
+from common.plan import Plan, duration_text
 from common.text import file_name
+from evaluate.embed import embed_faces
 from evaluate.models import BEST, STUDENT, open_weights
-from evaluate.sets import DEFAULT
+from evaluate.sets import DEFAULT, open_set
+
+SOME = 16  # pictures that a plan embeds to say how long all take
 
 
 def open_models(
@@ -105,8 +109,14 @@ def report_folder(configs: Sequence[Config]) -> Path:
     return configs[0].run_dir.parent / "tables" / file_name("+".join(config.name for config in configs))
 
 
-def plan_evaluation(configs: Sequence[Config], root: Path) -> Plan:
-    """Models and sets, and which of them are missing."""
+def plan_evaluation(
+    configs: Sequence[Config],
+    root: Path,
+    device: str = "cpu",
+    threads: int = 1,
+    how: Callable[[MeasureConfig], MeasureConfig] = lambda section: section,
+) -> Plan:
+    """Models and sets, which of them are missing, and the time on this machine; `how` as for `measured_alike`."""
     plan = Plan(f"evaluation of {', '.join(config.name for config in configs)}")
     for config in configs:
         if student_path(config).exists():
@@ -117,8 +127,47 @@ def plan_evaluation(configs: Sequence[Config], root: Path) -> Plan:
         if config.teacher is not None and config.evaluate.teacher:
             plan.add("teacher", config.teacher.weights)
         for name, path in config.evaluate.sets.items():
-            if (root / path).exists():
-                plan.add(f"set {name}", str(root / path))
-            else:
+            if not (root / path).exists():
                 plan.missing.append(f"{root / path}: set {name} is not there. {config.evaluate.origin or ''}".rstrip())
+                continue
+            try:
+                plan.add(f"set {name}", f"{root / path}, {len(open_set(root / path).pictures):,} pictures")
+            except UserError as error:
+                plan.missing.append(str(error))
+    if not any(config.evaluate.sets for config in configs):
+        plan.missing.append("sets to evaluate on: name them in [evaluate.sets] of the experiment file")
+    for refuse in (lambda: verification_sets(configs, root), lambda: measured_alike(configs, how)):
+        try:
+            refuse()
+        except UserError as error:
+            plan.missing.append(str(error))
+    if not plan.missing:
+        _plan_time(plan, configs, root, device, threads, how)
     return plan
+
+
+def _plan_time(
+    plan: Plan,
+    configs: Sequence[Config],
+    root: Path,
+    device: str,
+    threads: int,
+    how: Callable[[MeasureConfig], MeasureConfig],
+) -> None:
+    """Add the time that embedding takes here, from a batch of each model, or why a model cannot be opened."""
+    try:
+        measured = measured_alike(configs, how)
+        models = open_models(configs, root, device, threads, measured)
+        sets = [open_set(path) for path in verification_sets(configs, root).values()]
+        few = min(SOME, measured.batch_size, len(sets[0].pictures))
+        seconds = 0.0
+        for model in models.values():
+            embed_faces(model, sets[0].pictures[:few], few, measured.flip)
+            began = time.perf_counter()
+            embed_faces(model, sets[0].pictures[:few], few, measured.flip)
+            seconds += (time.perf_counter() - began) / few
+    except UserError as error:
+        plan.missing.append(str(error))
+        return
+    total = sum(len(faces.pictures) for faces in sets)
+    plan.add("time", f"about {duration_text(total * seconds)} for {total:,} pictures by {len(models)} models here")

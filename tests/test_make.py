@@ -24,7 +24,21 @@ def make(tmp_path, monkeypatch):
     """Runs make where bin/python writes its arguments down; returns exit status, error output and those arguments."""
     if shutil.which("make") is None:
         pytest.skip("no make on this machine")
-    for name in ("CONFIG", "DATA", "SET", "GPUS", "PROCS", "OUT", "CHECK", "SEEDS", "MAKEFLAGS"):
+    for name in (
+        "CONFIG",
+        "DATA",
+        "SET",
+        "GPUS",
+        "PROCS",
+        "OUT",
+        "CHECK",
+        "SEEDS",
+        "THREADS",
+        "NODES",
+        "NODE",
+        "MASTER",
+        "MAKEFLAGS",
+    ):
         monkeypatch.delenv(name, raising=False)
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in ("requirements.lock", "pyproject.toml"):
@@ -62,8 +76,24 @@ def test_several_configs_make_one_table_and_a_file_with_spaces_is_one(make):
         [arguments] = make("eval", "GPUS=0", f"CONFIG={given}", "OUT=my report")[2]
         told = [argument for name in configs for argument in ("--config", name)]
         assert arguments[:-2] == ["-m", "evaluate", "run", *told, "--device", "cpu", "--out", "my report"]
-    [arguments] = make("audit", "GPUS=0", "CONFIG=my config.toml")[2]
-    assert arguments[arguments.index("--out") + 1] == "audits/my config"
+
+
+def test_an_audit_honours_check_and_is_named_by_the_experiment(make):
+    [arguments] = make("audit", "GPUS=0", "CONFIG=my config.toml", "CHECK=1")[2]
+    assert arguments == ["-m", "cache", "audit", "--config", "my config.toml", "--data", "data", "--check"]
+
+
+def test_several_machines_meet_where_the_first_one_is(make):
+    told = ["--nnodes=2", "--node_rank=1", "--rdzv_backend=static", "--rdzv_endpoint=first:29500"]
+    [arguments] = make("distill", "GPUS=4", "NODES=2", "NODE=1", "MASTER=first:29500", "THREADS=3")[2]
+    assert arguments[: len(told) + 5] == ["-m", "common.launch", *told, "--nproc_per_node=4", "-m", "distill"]
+    assert arguments[-2:] == ["--threads", "3"]
+
+
+def test_the_list_of_targets_fits_80_columns_and_says_that_a_run_has_an_experiment_file(make):
+    done = subprocess.run(["make", "help"], cwd=make.folder, capture_output=True, text=True, check=True)
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert "CONFIG=runs/NAME/config.toml" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -90,6 +120,9 @@ def test_ranks_and_device(make, given, launched, device):
         ("PROCS=", "PROCS=: write a whole number, 1 or more"),
         ("PROCS=-1", "PROCS=-1: write a whole number"),
         ("PROCS=01", "PROCS=01: write a whole number"),
+        ("THREADS=0", "THREADS=0: write a whole number, 1 or more"),
+        ("NODES=two", "NODES=two NODE=0: write how many machines"),
+        ("NODES=2", "NODES=2: MASTER=HOST:PORT says where the first machine is"),
         ("GPUS=", "GPUS=: write a whole number"),
         ("GPUS=00", "GPUS=00: write a whole number"),
         ("GPUS=two", "GPUS=two: write a whole number, 0 for the CPU"),

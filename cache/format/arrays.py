@@ -140,13 +140,15 @@ def write_group(group: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
-    """What binds a cache to its faces, for the manifest, and how they were packed."""
+    """What binds a cache to its faces, for the manifest, and how they were packed; `fit` only where they are fitted."""
+    fit = {} if source.fit is None else {"fit": str(source.fit)}
     return {
         "kind": source.kind,
         "samples": len(source),
         "identities": source.num_classes,
         "fingerprint": source.fingerprint(),
         "numbers": source.numbering(),
+        **fit,
     }
 
 

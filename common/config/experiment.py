@@ -58,7 +58,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:
         train, sets = self.train, self.evaluate.sets
-        samples = self.faces.samples if self.faces.subset is None else None
+        whole = self.faces.subset is None and self.faces.max_per_identity is None
+        samples = self.faces.samples if whole else None
         if samples is not None and samples < train.batch_size:
             raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
         if not self.head.reads_teacher and train.verify != "sample":

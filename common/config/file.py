@@ -4,7 +4,8 @@
     config.head.margin            # "adaface"
 
 `extends = "other.toml"` (relative to the file) takes everything from another file and lets this one change
-single values, so that an ablation is a file of a few lines. What is wrong is reported with the line it stands on.
+single values, so that an ablation is a file of a few lines; "none" takes an optional value back. What is wrong is
+reported with the line it stands on, or with the `--set` that made it wrong. `lfw` is `configs/lfw.toml`.
 """
 
 import difflib
@@ -13,7 +14,7 @@ import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -38,18 +39,57 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     overrides: `section.key=value` strings as given to `--set`; a value that is no TOML is taken as a string.
     Raises ConfigError with the file, the line and what is wrong.
     """
-    path = Path(path)
+    path = _file_of(Path(path))
     try:
         values, files = _read_with_bases(path, ())
         given = [_parse_override(text) for text in overrides]
+        changed = dict(values)  # _put copies the tables it changes
         for keys, value in given:
-            _put(values, keys, value)
-        return Config.model_validate(values)
+            _put(changed, keys, value)
+        return Config.model_validate(_without_none(changed, Config))
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply: tables here are two deep at most") from None
     except ValidationError as error:
-        problems = [_describe(problem, files, {keys for keys, _ in given}) for problem in error.errors()]
+        alone = _problems_of(values) if given else []
+        problems = [
+            _describe(problem, files, given if given and _key(problem) not in alone else [])
+            for problem in error.errors()
+        ]
         raise ConfigError("; ".join(problems)) from None
+
+
+def _file_of(path: Path) -> Path:
+    """A bare name is that file of configs/, where there is one."""
+    named = Path("configs") / f"{path}.toml"
+    return named if path.name == str(path) and not path.exists() and named.exists() else path
+
+
+def _problems_of(values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What is wrong with the files alone, before any --set."""
+    try:
+        Config.model_validate(_without_none(values, Config))
+    except ValidationError as error:
+        return [_key(problem) for problem in error.errors()]
+    return []
+
+
+def _key(problem: Any) -> tuple[Any, ...]:
+    return problem["loc"], problem["msg"]
+
+
+def _without_none(values: Any, section: type[BaseModel]) -> Any:
+    """Values without those optional ones that are "none": TOML has no word for nothing."""
+    if not isinstance(values, dict):
+        return values
+    kept = {}
+    for name, value in values.items():
+        field = section.model_fields.get(name)
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        if value == "none" and type(None) in kinds:
+            continue
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        kept[name] = _without_none(value, inner) if inner else value
+    return kept
 
 
 def toml_of(config: Config) -> str:
@@ -67,7 +107,7 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any]
     except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
         raise ConfigError(f"{path}: not TOML: {error}: mend the file") from None
     for section, key in IN_ONE_LINE.items():
-        if isinstance(values.get(section), str):
+        if isinstance(values.get(section), str) and values[section] != "none":
             values[section] = {key: values[section]}
     base = values.pop("extends", None)
     if base is None:
@@ -125,7 +165,8 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
     values[keys[-1]] = value
 
 
-def _describe(problem: Any, files: list[_File], overridden: set[tuple[str, ...]]) -> str:
+def _describe(problem: Any, files: list[_File], given: list[tuple[tuple[str, ...], Any]]) -> str:
+    """given: the --set values, where one of them made it wrong."""
     loc = tuple(str(part) for part in problem["loc"])
     what = problem["msg"].removeprefix("Value error, ")
     name = ".".join(loc)
@@ -135,8 +176,11 @@ def _describe(problem: Any, files: list[_File], overridden: set[tuple[str, ...]]
         what = f"{what}, not {reprlib.repr(problem['input'])}"
     # An entry of a list has no line of its own.
     key = tuple(part for part in problem["loc"] if isinstance(part, str))
-    if key in overridden:
-        return f"--set {name}: {what}"
+    if given:
+        culprits = [keys for keys, _ in given if keys == key]
+        culprits = culprits or [keys for keys, _ in given if keys[: len(key)] == key and (key or keys[-1] in what)]
+        told = " ".join(".".join(keys) for keys in culprits or [keys for keys, _ in given])
+        return f"--set {told}: {what}" if told == name or not name else f"--set {told}: {name}: {what}"
     # A whole table's error says which of its keys it means in its first word.
     inner = (*key, what.split(" ", 1)[0])
     for path, text in files:

@@ -5,6 +5,7 @@ views = Views("flip", seed=0)                pure functions of (seed, sample, vi
 views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
+from common.faces.fitting import resized
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
@@ -32,6 +33,7 @@ __all__ = [
     "open_source",
     "pixel_digest",
     "refuse_mixed_sizes",
+    "resized",
     "view_numbers",
     "words",
     "write_recordio_dataset",

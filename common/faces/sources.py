@@ -17,6 +17,7 @@ import numpy as np
 
 from common.documents import read_document, read_regular
 from common.errors import DataError
+from common.faces.fitting import Fit
 from common.faces.pixels import decode_rgb
 from common.faces.record_labels import pictures_of, spread
 from common.faces.recordio import Records
@@ -31,12 +32,13 @@ class FaceSource(ABC):
     """N faces of C identities.
 
     `labels` is int32 (N,), 0..C-1 with no gap; it keeps the order of the identities, not their original numbers.
+    `found`: how many samples there are, those beyond `max_per_identity` too. `fit`: how pictures become one size.
     """
 
     kind: str
 
-    def __init__(self, path: Path, identities: np.ndarray) -> None:
-        self.path = path
+    def __init__(self, path: Path, identities: np.ndarray, found: int, fit: Fit | None) -> None:
+        self.path, self.found, self.fit = path, found, fit
         distinct = np.unique(identities)
         self.labels: np.ndarray = np.searchsorted(distinct, identities).astype(np.int32)
         self.labels.flags.writeable = False
@@ -79,7 +81,13 @@ class FaceSource(ABC):
 
     def rgb(self, sample: int) -> np.ndarray:
         """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
-        return decode_rgb(self.jpeg(sample), self.name(sample))
+        return self.decode(self.jpeg(sample), sample)
+
+    def decode(self, jpeg: bytes, sample: int) -> np.ndarray:
+        """`rgb` of a sample whose encoded picture is at hand."""
+        name = self.name(sample)
+        rgb = decode_rgb(jpeg, name)
+        return rgb if self.fit is None else self.fit.apply(rgb, name)
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the number of samples, all labels, and the pictures of up to 1,024 samples.
@@ -108,24 +116,26 @@ class FaceSource(ABC):
             return b""
 
 
-def open_source(path: str | os.PathLike[str], max_per_identity: int | None = None) -> FaceSource:
+def open_source(
+    path: str | os.PathLike[str], max_per_identity: int | None = None, fit: Fit | None = None
+) -> FaceSource:
     """Open a RecordIO folder (or its `.rec`) or a folder of identity folders.
 
-    `max_per_identity` keeps only the first so many samples of each identity. Raises DataError, saying what was
-    expected, where there are no faces.
+    `max_per_identity` keeps only the first so many samples of each identity; `fit` brings pictures to one size. Raises
+    DataError, saying what was expected, where there are no faces.
     """
     path = Path(path)
     if max_per_identity is not None and max_per_identity < 1:
         raise DataError(f"max_per_identity is {max_per_identity}; give at least 1, or leave it out for all")
     if path.suffix == ".rec":
-        return RecordSource(path, max_per_identity)
+        return RecordSource(path, max_per_identity, fit)
     found = sorted(path / name for name in _entries(path) if name.endswith(".rec"))
     rec_path = path / "train.rec"
     if rec_path in found or len(found) == 1:
-        return RecordSource(rec_path if rec_path in found else found[0], max_per_identity)
+        return RecordSource(rec_path if rec_path in found else found[0], max_per_identity, fit)
     if found:
         raise DataError(f"{path}: {len(found)} .rec files and none is train.rec; give the path of one of them")
-    return FolderSource(path, max_per_identity)
+    return FolderSource(path, max_per_identity, fit)
 
 
 class RecordSource(FaceSource):
@@ -133,15 +143,16 @@ class RecordSource(FaceSource):
 
     kind = "recordio"
 
-    def __init__(self, rec_path: Path, max_per_identity: int | None = None) -> None:
+    def __init__(self, rec_path: Path, max_per_identity: int | None = None, fit: Fit | None = None) -> None:
         records = Records(rec_path)
         keys, identities = pictures_of(records)
         if len(keys) == 0:
             raise DataError(f"{rec_path}: no pictures in it; expected image records with a label each")
+        found = len(keys)
         if max_per_identity is not None:
             kept = _first_per_identity(identities, max_per_identity)
             keys, identities = np.asarray(keys)[kept], identities[kept]
-        super().__init__(rec_path.parent, identities)
+        super().__init__(rec_path.parent, identities, found, fit)
         self._records = records
         self._keys = keys
 
@@ -164,11 +175,14 @@ class FolderSource(FaceSource):
 
     kind = "folder"
 
-    def __init__(self, path: Path, max_per_identity: int | None = None) -> None:
+    def __init__(self, path: Path, max_per_identity: int | None = None, fit: Fit | None = None) -> None:
         names: list[str] = []
         identities: list[int] = []
+        found = 0
         for number, identity in enumerate(_folders(path)):
-            files = _pictures(path / identity)[:max_per_identity]
+            pictures = _pictures(path / identity)
+            found += len(pictures)
+            files = pictures[:max_per_identity]
             names += [f"{identity}/{file}" for file in files]
             identities += [number] * len(files)
         if not names:
@@ -176,7 +190,7 @@ class FolderSource(FaceSource):
                 f"{path}: no faces; expected train.rec with train.idx, or one folder an identity with "
                 f"{', '.join(SUFFIXES)} files in it"
             )
-        super().__init__(path, np.array(identities))
+        super().__init__(path, np.array(identities), found, fit)
         self._names = names
 
     @cached_property

@@ -44,7 +44,7 @@ class SubsetSource(FaceSource):
 
     def __init__(self, whole: FaceSource, samples: np.ndarray) -> None:
         """samples: int (n,), rising numbers of the whole."""
-        super().__init__(whole.path, whole.labels[samples])
+        super().__init__(whole.path, whole.labels[samples], whole.found, whole.fit)
         self.whole, self.samples = whole, samples
         self.kind = f"subset of {whole.kind}"
 

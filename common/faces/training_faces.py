@@ -4,6 +4,7 @@ from pathlib import Path
 
 from common.config import Config
 from common.errors import UserError
+from common.faces.fitting import Fit
 from common.faces.sources import FaceSource, open_source
 from common.faces.subset import SubsetSource
 
@@ -19,13 +20,15 @@ def open_faces(config: Config, root: Path) -> FaceSource:
         raise UserError(
             f"{path}: no training faces there. {faces.origin or 'Set faces.path, or the data root (DATA=)'}"
         )
-    source = open_source(path, faces.max_per_identity)
+    fit = None if faces.fit is None else Fit(faces.fit, faces.size)
+    source = open_source(path, faces.max_per_identity, fit)
     for name, expected, found in (
-        ("samples", faces.samples, len(source)),
+        ("samples", faces.samples, source.found),
         ("identities", faces.identities, source.num_classes),
     ):
         if expected is not None and expected != found:
             raise UserError(
-                f"{path}: {found:,} {name}, the config expects {expected:,}: other faces, or change faces.{name}"
+                f"{path}: {found:,} {name}, the config expects {expected:,}: other faces; or set faces.{name}, "
+                "`none` for any number"
             )
     return source if faces.subset is None else SubsetSource.open(Path(faces.subset), source)

@@ -6,7 +6,7 @@
 `identity_of` says which model it is: the one account by which caches and experiments tell teachers apart.
 """
 
-from common.models.face_model import FaceModel, fit, open_model
+from common.models.face_model import FaceModel, fit, open_model, refuse_other_size
 from common.models.identity import IDENTITY, identity_of, known_of
 from common.models.model_check import (
     TeacherReport,
@@ -41,6 +41,7 @@ __all__ = [
     "open_model",
     "read_tensors",
     "refuse_evidently_wrong",
+    "refuse_other_size",
     "save_weights",
     "write_tensors",
 ]

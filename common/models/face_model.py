@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnxruntime
 import torch
 
 from common.config import ModelConfig
-from common.errors import ModelError
+from common.errors import DataError, ModelError
+from common.faces import FaceSource, resized
 from common.models.contracts import onnx_contract, torch_contract
 from common.models.identity import describe
 from common.models.key_layouts import adapt
@@ -138,9 +138,26 @@ def fit(faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if faces.shape[1] == height and faces.shape[2] > width:
         left = (faces.shape[2] - width) // 2
         return faces[:, :, left : left + width]
-    shrinks = faces.shape[1] > height
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (width, height), interpolation=method) for face in faces])
+    return np.stack([resized(face, size) for face in faces])
+
+
+def refuse_other_size(source: FaceSource, size: tuple[int, int], whose: str) -> None:
+    """Raises DataError for faces that `fit` would have to resize: they are not aligned as the network's were.
+
+    One picture is looked at, the first that decodes; that all are of one size is seen when they are used.
+    """
+    for sample in range(len(source)):
+        try:
+            have = source.rgb(sample).shape[:2]
+        except DataError:
+            continue  # whether it may be left out is for others to say
+        if have != size and not (have[0] == size[0] and have[1] > size[1]):
+            told = "faces.size" if source.fit is not None else 'faces.fit = "crop" or "resize"'
+            raise DataError(
+                f"{source.name(sample)}: {have[0]}x{have[1]} pixels, {whose} takes {size[0]}x{size[1]}: align the "
+                f"faces first (docs/data.md), or say how they fit: {told}"
+            )
+        return
 
 
 def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:

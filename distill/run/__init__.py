@@ -1,7 +1,7 @@
 """A training run from outside the step: what it is made of, what it keeps on disk, what it says, what it will cost."""
 
 from distill.run.checkpoints import written_or_told
-from distill.run.console import Console, duration_text, folded, line_due, progress_text, say
+from distill.run.console import Console, folded, line_due, progress_text, say
 from distill.run.curves import Curves
 from distill.run.forecast import (
     checkpoint_bytes,
@@ -35,7 +35,6 @@ __all__ = [
     "Window",
     "checkpoint_bytes",
     "disk_bytes",
-    "duration_text",
     "export",
     "face_batches",
     "folded",

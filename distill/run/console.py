@@ -7,6 +7,7 @@ import textwrap
 import time
 from typing import Self
 
+from common.plan import duration_text
 from common.runtime import rank
 from common.text import printable
 
@@ -87,13 +88,6 @@ def progress_text(
 def folded(text: str) -> str:
     """A longer text on lines of the console's width."""
     return "\n".join(textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds, minutes, or hours where they are many."""
-    if seconds < 60:
-        return f"{seconds:,.0f} s"
-    return f"{seconds / 3600:,.1f} h" if seconds >= 2 * 3600 else f"{seconds / 60:,.1f} min"
 
 
 def _write(text: str) -> None:

@@ -8,7 +8,7 @@ from common.config import Config, Section
 
 DECIDING: dict[str, str] = {
     "": "name",  # caches/NAME, where cache.path says nothing else
-    "faces": "path max_per_identity subset",
+    "faces": "path fit size max_per_identity subset",
     "teacher": "weights revision architecture embedding_size size channel_order mean std precision channels_last "
     "compile",
     "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "

@@ -1,14 +1,12 @@
 """What a run will cost: bytes known before it starts, hours once its pace is known."""
 
-import shutil
 from pathlib import Path
 
 from torch import nn
 
 from common.config import Config
 from common.errors import UserError
-from common.plan import size_text
-from distill.run.console import duration_text
+from common.plan import duration_text, free_bytes, size_text
 
 
 def checkpoint_bytes(config: Config, student: nn.Module, classes: int) -> int:
@@ -23,13 +21,6 @@ def disk_bytes(config: Config, student: nn.Module, classes: int) -> int:
     """Most that a run's checkpoints take: those kept, the best, and one being written."""
     kept = config.train.keep_checkpoints + (config.train.best_by is not None)
     return (kept + 1) * checkpoint_bytes(config, student, classes)
-
-
-def free_bytes(folder: Path) -> int:
-    """Room on the disk that `folder` is, or will be, on."""
-    while not folder.exists():
-        folder = folder.absolute().parent
-    return shutil.disk_usage(folder).free
 
 
 def refuse_full_disk(folder: Path, needed: int) -> None:

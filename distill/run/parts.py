@@ -15,6 +15,7 @@ from common.backbones import backbone_size, build_backbone
 from common.config import Config
 from common.errors import ConfigError, UserError
 from common.faces import FaceSource, Views, decoder_version, open_faces
+from common.models import refuse_other_size
 from common.runtime import rank, world_size
 from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
 from distill.head import Head, build_head, starting_centers
@@ -42,6 +43,8 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     """
     refuse_precision(config.train.precision, device)
     source = open_faces(config, root)
+    if not config.head.reads_teacher:
+        refuse_other_size(source, backbone_size(config.student.backbone), "the student")
     cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
@@ -75,6 +78,8 @@ def refuse_precision(precision: str, device: torch.device) -> None:
 def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> CachedTeacher:
     """The experiment's cache or caches, refused unless its faces, views, pixels and teacher are the experiment's."""
     cache = open_caches(config)
+    height, width = cache.manifest["teacher"]["size"]
+    refuse_other_size(source, (height, width), "the teacher")
     cache.require(describe_faces(source), views.describe(), decoder_version())
     if config.teacher is not None:
         cache.require_teacher(config.teacher, root)

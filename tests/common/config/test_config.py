@@ -251,3 +251,61 @@ def test_every_option_is_known_here():
         f"{name}.{key}" for name, kind in sections.items() for key in options(kind) if f"`{key}`" not in documented
     ]
     assert not missing
+
+
+def test_a_bare_name_is_that_file_of_configs_unless_such_a_file_is_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("configs").mkdir()
+    Path("configs/lfw.toml").write_text(BASE)
+    assert load_config("lfw") == load_config("configs/lfw.toml")
+    Path("lfw").write_text(BASE.replace('name = "a"', 'name = "here"'))
+    assert load_config("lfw").name == "here"
+    with pytest.raises(ConfigError, match=r"^lfq: no such configuration file"):
+        load_config("lfq")
+
+
+def test_the_resolved_configuration_of_a_run_is_an_experiment_file(write):
+    config = load_config(write(BASE), ["train.epochs=3"])
+    assert load_config(write(toml_of(config), "config.toml"), ["train.epochs=4"]).train.epochs == 4
+    assert load_config(write(toml_of(config), "config.toml")) == config
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["train.batch_size=64"], "--set train.batch_size: train.batch_size = 64 leaves no step"),
+        (["train.batch_size=64", "train.seed=3"], "--set train.batch_size: train.batch_size = 64 leaves no step"),
+        (["cache.shard_rows=100"], "--set cache.shard_rows: cache: shard_rows (100) must be a multiple of chunk_rows"),
+        (["foo.bar=1"], "--set foo.bar: foo: unknown key"),
+        (["evaluate.sets.lfw=3"], "--set evaluate.sets.lfw: Input should be a valid string"),
+        (["head.h=0.5", "head.margin=cosface"], "--set head.h head.margin: head: h has no effect"),
+    ],
+)
+def test_what_a_set_made_wrong_is_never_said_of_a_file(write, given, told):
+    base = write(BASE + "[cache]\nshard_rows = 128\nchunk_rows = 64\n[train]\nbatch_size = 8\n")
+    path = write(f'extends = "{base.name}"\nfaces = {{ path = "x", samples = 60 }}\n', "b.toml")
+    with pytest.raises(ConfigError) as error:
+        load_config(path, given)
+    assert str(error.value).startswith(told)
+    assert ".toml" not in str(error.value)
+
+
+def test_what_is_wrong_in_the_file_stays_the_files_beside_a_set(write):
+    with pytest.raises(ConfigError) as error:
+        load_config(write(BASE + "[train]\nepochs = 0\n"), ["head.s=0"])
+    of_set, of_file = str(error.value).split("; ")
+    assert of_set.startswith("--set head.s: ")
+    assert "a.toml:6: train.epochs: " in of_file
+    assert "--set" not in of_file
+
+
+def test_none_takes_back_what_is_optional_and_nothing_else(write):
+    path = write(BASE.replace('path = "faces"', 'path = "faces"\nsamples = 10\norigin = "there"'))
+    config = load_config(path, ["faces.samples=none", "views.policy=none", "train.batch_size=20"])
+    assert (config.faces.samples, config.faces.origin, config.views.policy) == (None, "there", "none")
+    alone = ["teacher=none", "head.centers=learned", "train.batch_size=5"]
+    assert load_config(path, alone).teacher is None
+    extending = write('extends = "a.toml"\nteacher = "none"\nhead = "arcface"\n[faces]\nsamples = "none"\n', "b.toml")
+    assert (load_config(extending).teacher, load_config(extending).faces.samples) == (None, None)
+    with pytest.raises(ConfigError, match=r"--set train.epochs: Input should be a valid integer.*not 'none'"):
+        load_config(path, ["train.epochs=none", "train.batch_size=5"])
