@@ -30,6 +30,7 @@ from cache.format.ledger import (
     read_runtimes,
     read_skipped,
     record_unit,
+    withdraw_false_entry,
 )
 from cache.format.mapping import RowWindow, refuse_too_many_shards, too_many_shards
 from cache.format.metadata import write_metadata, wrong_metadata
@@ -74,6 +75,7 @@ __all__ = [
     "shard_index",
     "to_stored",
     "too_many_shards",
+    "withdraw_false_entry",
     "write_empty",
     "write_manifest",
     "write_metadata",
