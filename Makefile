@@ -61,6 +61,9 @@ RANKS   := $(BIN)/python -m common.launch --standalone --nproc_per_node=$(RANKS_
 else
 RANKS   := $(BIN)/python -m
 endif
+# Stage one's processes share their work through the disk, and need no group.
+NUMBER  := $(filter-out 0 1,$(GPUS))$(if $(filter 0 1,$(GPUS)),$(filter-out 1,$(PROCS)))
+PROCESSES := $(BIN)/python $(if $(NUMBER),-m common.processes $(NUMBER)) -m
 DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 
 # glibc returns every large buffer to the kernel, which then faults its pages in anew for the next operation: up to half
@@ -103,7 +106,7 @@ demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
 
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
-	@$(RANKS) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
+	@$(PROCESSES) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
 distill: $(READY) ## Stage two: train a student from the cache
 	@$(RANKS) distill train --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)

@@ -1,7 +1,8 @@
 """Stage one from the command line.
 
 python -m cache build --config configs/lfw.toml --data DATA
-torchrun --standalone --nproc_per_node=4 -m cache build --config configs/ms1mv2.toml
+python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
+python -m cache build        --config configs/ms1mv2.toml --status
 python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
@@ -13,6 +14,7 @@ python -m cache push         --config configs/lfw.toml owner/lfw-sface --faces-l
 python -m cache pull         owner/lfw-sface --out caches/lfw
 """
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ import click
 from cache.append import append as append_views
 from cache.audit import audit_cache, plan_audit
 from cache.build import build as build_cache
+from cache.build import seal_once
 from cache.info import describe_cache
 from cache.people import chosen_people
 from cache.plan import plan_build
@@ -31,16 +34,18 @@ from cache.repair import repair as repair_cache
 from cache.share import open_remote
 from cache.share import pull as pull_cache
 from cache.share import push as push_cache
+from cache.status import describe_work, range_of_units
 from cache.subset import cut_out
 from cache.teachers import describe_teacher, open_teacher
 from cache.verify import verify as verify_cache
+from common.claims import STALE_SECONDS, at_work
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
 from common.faces import open_faces
 from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
-from common.runtime import choose_device, process_group, rank, set_threads, world_size
+from common.runtime import choose_device, launched_rank, set_threads
 
 
 @click.group(cls=Commands, goes_on=("build", "append", "repair"))
@@ -52,11 +57,40 @@ def main() -> None:
 @experiment_options
 @machine_options
 @check_option
-def build(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
-    """Build the teacher cache, or go on where an earlier build stopped."""
+@click.option("--status", is_flag=True, help="Print what is finished, who works on the rest and how fast; do nothing.")
+@click.option("--units", metavar="A:B", callback=range_of_units, help="Only units A to B - 1; else all that are free.")
+@click.option(
+    "--stale",
+    type=click.FloatRange(1),
+    default=STALE_SECONDS,
+    show_default=True,
+    help="Seconds without a sign of life after which a process on another machine is taken for dead.",
+)
+def build(
+    config: Config,
+    root: Path,
+    device: str,
+    threads: int | None,
+    check: bool,
+    status: bool,
+    units: slice,
+    stale: float,
+) -> None:
+    """Build the teacher cache, or go on where an earlier build stopped; others may do the same at the same time."""
     if check:
         return show_plan(plan_build(config, root, device, threads))
-    _run(build_cache, config, root, device, threads)
+    if status:
+        return say(describe_work(config.cache_dir))
+    _run(functools.partial(build_cache, part=units, stale=stale), config, root, device, threads)
+
+
+@main.command()
+@experiment_options
+def seal(config: Config, root: Path) -> None:
+    """Seal a cache whose units are all finished; the last process of a build does it by itself."""
+    with at_work(config.cache_dir, "a build", shared=True) as claims:
+        seal_once(config.cache_dir, claims)
+    say(describe_cache(config.cache_dir))
 
 
 @main.command()
@@ -70,16 +104,14 @@ def append(config: Config, root: Path, device: str, threads: int | None) -> None
 def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    with process_group(where):
-        source = open_faces(config, root)
-        teacher = open_teacher(config, root, source, str(where), number)
-        began = time.perf_counter()
-        if rank() == 0:
-            name = teacher.describe()["name"]
-            say(f"teacher {name} on {where}, {world_size()} rank(s), {number} threads, {len(source):,} faces")
-        stage(config, source, teacher, number)
-        if rank() == 0:
-            say(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
+    source = open_faces(config, root)
+    teacher = open_teacher(config, root, source, str(where), number)
+    began = time.perf_counter()
+    if launched_rank() == 0:
+        say(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
+    stage(config, source, teacher, number)
+    if launched_rank() == 0:
+        say(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
 
 
 @main.command()

@@ -7,13 +7,13 @@ sealed. The result has the bytes of a cache that was built with all the views at
 from pathlib import Path
 from typing import Any
 
-from cache.build import describe, go_on, one_writer
+from cache.build import describe, go_on
 from cache.format import BINDS_BUILD, read_manifest, refuse_difference, refuse_too_many_shards, write_manifest
+from common.claims import at_work
 from common.config import Config
 from common.errors import CacheError
 from common.faces import FaceSource, Views
 from common.models import FaceModel
-from common.runtime import barrier, rank
 
 
 def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
@@ -23,7 +23,7 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     anything else, or has more views already, and what `build` raises.
     """
     path = config.cache_dir
-    with one_writer(path, "an append"):
+    with at_work(path, "an append") as claims:
         have = read_manifest(path)
         layout, manifest = describe(config, source, teacher, Views.of(config.views))
         count = have["views"]["count"]
@@ -32,12 +32,12 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
             raise CacheError(
                 f"{path}: has {count} views, views.count is {layout.views}: views are added, never taken away"
             )
-        if rank() == 0 and layout.views > count:
+        if layout.views > count:
             refuse_too_many_shards(path, layout)
             # The arrays' own metadata follow from this and are written with the seal.
             write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
-        barrier()
-        return go_on(config, source, teacher, threads, quiet)
+        claims.share("an append")  # from here on it is a build, which others may join
+        return go_on(config, source, teacher, threads, claims, quiet)
 
 
 def _with_views(manifest: dict[str, Any], count: int) -> dict[str, Any]:

@@ -1,109 +1,140 @@
 """Stage one: run the teacher once over every view of every face.
 
 Data flows source -> view -> teacher -> shard -> ledger, one unit of work after another; a finished store is sealed.
-Running the same build again goes on where it stopped, and ends in the same bytes. So it does on another number of
-ranks; with other threads or library versions embeddings may differ in their last bits, and the ledger says so.
+Any number of processes, of one machine or of many on a shared disk, may run the same build at any time: each claims
+units by itself (common/claims.py), goes on with those of processes that died, and the last one seals. The store's bytes
+do not depend on it; with other threads or library versions embeddings may differ in their last bits, and the ledger
+says so.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cache.compute import compute_units
 from cache.format import (
     BINDS_BUILD,
     FORMAT,
     Layout,
-    Unit,
     create_cache,
     describe_faces,
     finished_units,
     naming_a_full_disk,
     read_manifest,
     read_skipped,
-    record_unit,
     refuse_difference,
     refuse_too_many_shards,
-    to_stored,
-    write_part,
 )
-from cache.render import Batch, rendered
+from cache.open_units import OpenUnits
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
+from common.claims import STALE_SECONDS, Claims, at_work
 from common.config import Config
-from common.errors import DataError, ModelError
+from common.errors import ConfigError, DataError
 from common.faces import FaceSource, Views, decoder_version
-from common.locks import only_writer
+from common.files import appears
 from common.models import FaceModel, refuse_other_size
 from common.progress import progress
-from common.runtime import barrier, rank, world_size
+from common.runtime import launched_rank
+
+EVERY_UNIT = slice(None)
 
 
-def build(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
+def build(
+    config: Config,
+    source: FaceSource,
+    teacher: FaceModel,
+    threads: int,
+    quiet: bool = False,
+    part: slice = EVERY_UNIT,
+    stale: float = STALE_SECONDS,
+) -> Path:
     """Build or finish the cache of an experiment; returns its folder.
 
-    With several ranks each takes its share of the unfinished units; the store's bytes do not depend on their number.
-    threads: of this rank; convolutions may round differently with another number, so it is recorded with every unit.
+    Others may build the same cache meanwhile; this returns when it is sealed, whoever did it. part: the units to
+    compute here; the cache is then sealed only if no other is missing. stale: seconds without a sign of life after
+    which another process's unit is taken over.
+    threads: of this process; convolutions may round differently with another number, so it is recorded with every unit.
 
     Raises CacheError when a cache in the same place was made from other inputs (with cache.same_runtime also: under
     another runtime) or the disk is full, ModelError when the teacher answers with numbers that are not finite or its
     weights have changed meanwhile, DataError for a picture that does not decode (unless
-    cache.on_bad_image = "skip").
+    cache.on_bad_image = "skip"), UserError while another command writes the cache.
     """
     path = config.cache_dir
-    with nullcontext() if _finished(path) else one_writer(path, "a build"):
-        if rank() == 0 and not path.exists():
-            layout, manifest = describe(config, source, teacher, Views.of(config.views))
+    layout, manifest = describe(config, source, teacher, Views.of(config.views))
+    total = len(list(layout.units()))
+    if not range(total)[part]:
+        raise ConfigError(f"--units {part.start}:{part.stop}: no unit of 0:{total}")
+    if path.exists() and read_manifest(path)["sealed"] is not None:
+        # It is only read, and may lie where nothing can be written, a claim neither.
+        refuse_another_cache(config, manifest, runtime_of(config.cache, teacher, threads))
+        return path
+    with at_work(path, "a build", shared=True, stale=stale) as claims:
+        _create(path, layout, manifest, source.labels, claims)
+        return go_on(config, source, teacher, threads, claims, quiet, part)
+
+
+def _create(path: Path, layout: Layout, manifest: dict[str, Any], labels: np.ndarray, claims: Claims) -> None:
+    """Make the empty cache, or wait until another process has."""
+    while not appears(path):
+        if claims.take("creation") and not appears(path):
             refuse_too_many_shards(path, layout)
             with naming_a_full_disk(path):
-                create_cache(path, layout, manifest, source.labels)
-        barrier()
-        return go_on(config, source, teacher, threads, quiet)
+                create_cache(path, layout, manifest, labels)
+            claims.done("creation")
+            return
+        time.sleep(claims.pause)
 
 
-@contextmanager
-def one_writer(path: Path, what: str) -> Iterator[None]:
-    """All ranks of one command write a cache together; the first holds its lock.
-
-    Raises UserError saying who is at work on it.
-    """
-    with only_writer(path, what) if rank() == 0 else nullcontext():
-        yield
-
-
-def _finished(path: Path) -> bool:
-    """Then a build only reads, and may lie where nothing can be written, a lock neither."""
-    return path.exists() and read_manifest(path)["sealed"] is not None
-
-
-def go_on(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
-    """Compute the units a cache lacks and seal it; for the holder of its lock. Returns its folder."""
+def go_on(
+    config: Config,
+    source: FaceSource,
+    teacher: FaceModel,
+    threads: int,
+    claims: Claims,
+    quiet: bool = False,
+    part: slice = EVERY_UNIT,
+) -> Path:
+    """Compute the units a cache lacks, beside others that do the same, and seal it. Returns its folder."""
     path = config.cache_dir
     views = Views.of(config.views)
     layout, manifest = describe(config, source, teacher, views)
     runtime = runtime_of(config.cache, teacher, threads)
     refuse_another_cache(config, manifest, runtime)
-    if read_manifest(path)["sealed"]:
+    if read_manifest(path)["sealed"] is not None:
         return path
-    mine = _unfinished(path, layout)[rank() :: world_size()]
-    barrier()  # every rank has listed the units before the first one is finished
-    total = sum(unit.stop - unit.start for unit in layout.units()) // world_size()
-    done = max(0, total - sum(unit.stop - unit.start for unit in mine))
-    with progress("teacher", total, done, quiet=quiet or rank() > 0) as advance:
-        _run_units(path, layout, mine, source, views, teacher, config, runtime, advance)
+    mine = list(layout.units())[part]
+    finished = finished_units(path, layout, mine)
+    left = [unit for unit in mine if unit not in finished]
+    total, done = (sum(unit.stop - unit.start for unit in units) for units in (mine, finished))
+    with progress("teacher", total, done, quiet=quiet or launched_rank() > 0) as advance:
+        units = OpenUnits(path, layout, left, claims, advance)
+        while units.left:
+            if not compute_units(units, source, views, teacher, config, runtime):
+                time.sleep(claims.pause)
+            units.look()
     teacher.require_unchanged()
-    barrier()
-    if rank() == 0:
+    if part == EVERY_UNIT or len(finished_units(path, layout)) == len(list(layout.units())):
         if config.cache.same_runtime:
-            refuse_other(path, runtime)  # other ranks may have another
-        with naming_a_full_disk(path):
-            seal(path)
-    barrier()
+            refuse_other(path, runtime)  # other processes may have another
+        seal_once(path, claims)
     return path
+
+
+def seal_once(path: Path, claims: Claims) -> None:
+    """Seal a cache, or wait until another process has; one that dies over it is replaced."""
+    while read_manifest(path)["sealed"] is None:
+        if claims.take("seal"):
+            if read_manifest(path)["sealed"] is None:
+                with naming_a_full_disk(path):
+                    seal(path)
+            break
+        time.sleep(claims.pause)
+    claims.clear()
 
 
 def refuse_another_cache(config: Config, manifest: dict[str, Any], runtime: dict[str, Any]) -> None:
@@ -144,70 +175,3 @@ def describe(config: Config, source: FaceSource, teacher: FaceModel, views: View
         "decoder": decoder_version(),
         "layout": asdict(layout),
     }
-
-
-def _unfinished(path: Path, layout: Layout) -> list[Unit]:
-    finished = finished_units(path, layout)
-    return [unit for unit in layout.units() if unit not in finished]
-
-
-def _run_units(
-    path: Path,
-    layout: Layout,
-    units: list[Unit],
-    source: FaceSource,
-    views: Views,
-    teacher: FaceModel,
-    config: Config,
-    runtime: dict[str, Any],
-    advance: Callable[[int], None],
-) -> None:
-    """Decoding runs ahead of the teacher, writing and hashing behind it."""
-    cache = config.cache
-    parts: list[dict[str, np.ndarray]] = []
-    skipped: dict[int, str] = {}
-    with ThreadPoolExecutor(1) as writer:
-        writing: Future[None] | None = None
-        for batch in rendered(units, source, views, cache.batch_size, cache.workers, cache.on_bad_image == "skip"):
-            parts.append(_rows(batch, teacher, source, layout))
-            skipped |= batch.skipped
-            advance(batch.stop - batch.start)
-            if batch.stop == batch.unit.stop:
-                if writing is not None:
-                    writing.result()
-                shard = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-                writing = writer.submit(_write, path, layout, batch.unit, shard, skipped, runtime)
-                parts, skipped = [], {}
-        if writing is not None:
-            writing.result()
-
-
-def _rows(batch: Batch, teacher: FaceModel, source: FaceSource, layout: Layout) -> dict[str, np.ndarray]:
-    """The rows of a batch in every array, as they are stored; NaN without a picture."""
-    rows = np.full((batch.stop - batch.start, layout.dim), np.nan, np.float32)
-    norm = np.full(len(rows), np.nan, np.float32)
-    if batch.kept.any():
-        rows[batch.kept] = raw = teacher.embed(batch.faces)
-        norm[batch.kept] = lengths = np.linalg.norm(raw, axis=1)
-        if not np.isfinite(lengths).all() or not lengths.all():
-            bad = np.flatnonzero(batch.kept)[~np.isfinite(lengths) | (lengths == 0)][0]
-            raise ModelError(
-                f"the teacher's embedding of {source.name(batch.start + int(bad))} (view {batch.unit.view}) is zero or "
-                "not finite: check its precision and input settings with `python -m cache teacher-info`"
-            )
-    stored = to_stored(rows / norm[:, None], layout.dtype)
-    return {**stored, "norm": norm, "pixels": batch.pixels, "picture": batch.picture}
-
-
-def _write(
-    path: Path,
-    layout: Layout,
-    unit: Unit,
-    shard: dict[str, np.ndarray],
-    skipped: dict[int, str],
-    runtime: dict[str, Any],
-) -> None:
-    """The whole shard of every array, then the ledger."""
-    for name in layout.unit_arrays(unit):
-        write_part(path, layout, name, unit.view, unit.shard, shard[name])
-    record_unit(path, layout, unit, skipped, [runtime])

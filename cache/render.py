@@ -4,7 +4,7 @@ A picture that does not decode ends the build, or is left out of it (`cache.on_b
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -36,18 +36,20 @@ class Batch:
 
 
 def rendered(
-    units: Sequence[Unit], source: FaceSource, views: Views, batch_size: int, workers: int, skip: bool
+    units: Iterable[Unit], source: FaceSource, views: Views, batch_size: int, workers: int, skip: bool
 ) -> Iterator[Batch]:
     """Batches of all units in order; a batch never crosses a unit. skip: leave out pictures that do not decode.
+
+    A unit is asked for when its first batch is about to be decoded.
 
     workers: threads that decode ahead, 0 for none. Raises DataError for a picture that does not decode (unless skip),
     a file that cannot be read, or a face of another size than those before it.
     """
-    spans = [
+    spans = (
         (unit, start, min(start + batch_size, unit.stop))
         for unit in units
         for start in range(unit.start, unit.stop, batch_size)
-    ]
+    )
 
     def render(unit: Unit, start: int, stop: int) -> Batch:
         return render_batch(source, views, unit, start, stop, skip)
@@ -69,7 +71,7 @@ def _of_one_size(batches: Iterator[Batch], source: FaceSource) -> Iterator[Batch
         yield batch
 
 
-def _ahead(render: Callable[..., Batch], spans: Sequence[tuple[Unit, int, int]], workers: int) -> Iterator[Batch]:
+def _ahead(render: Callable[..., Batch], spans: Iterable[tuple[Unit, int, int]], workers: int) -> Iterator[Batch]:
     with ThreadPoolExecutor(workers) as pool:
         ahead: list[Future[Batch]] = []
         try:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cache.build import describe, go_on, one_writer
+from cache.build import describe, go_on
 from cache.format import (
     BINDS_BUILD,
     check_file,
@@ -24,11 +24,11 @@ from cache.format import (
     write_manifest,
     write_rows,
 )
+from common.claims import at_work
 from common.config import Config
 from common.faces import FaceSource, Views
 from common.files import sync_tree
 from common.models import FaceModel
-from common.runtime import barrier, rank
 
 
 def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
@@ -38,16 +38,14 @@ def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     and what `build` raises.
     """
     path = config.cache_dir
-    with one_writer(path, "a repair"):
+    with at_work(path, "a repair") as claims:
         _, manifest = describe(config, source, teacher, Views.of(config.views))
         refuse_difference(path, read_manifest(path), manifest, BINDS_BUILD)
-        barrier()  # every rank has compared before the first byte changes
-        if rank() == 0:
-            dropped = drop_damaged(path, source)
-            if not quiet:
-                print(f"{dropped} damaged or unfinished unit(s) to compute again", flush=True)
-        barrier()
-        return go_on(config, source, teacher, threads, quiet)
+        dropped = drop_damaged(path, source)
+        if not quiet:
+            print(f"{dropped} damaged or unfinished unit(s) to compute again", flush=True)
+        claims.share("a repair")  # from here on it is a build, which others may join
+        return go_on(config, source, teacher, threads, claims, quiet)
 
 
 def drop_damaged(path: Path, source: FaceSource) -> int:

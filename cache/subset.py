@@ -28,10 +28,10 @@ from cache.format import (
 )
 from cache.reader import TeacherCache
 from cache.seal import seal
+from common.claims import at_work
 from common.errors import CacheError, DataError
 from common.faces import FaceSource, SubsetSource
 from common.files import sync
-from common.locks import only_writer
 
 # A class's sums are added up in another order where shards are cut elsewhere.
 ROUNDING = 1e-6
@@ -58,7 +58,7 @@ def cut_out(cache: TeacherCache, source: FaceSource, chosen: np.ndarray, out: Pa
         "subset": {"parent": parent, "people": cache.num_classes, "samples": len(cache)},
     }
     refuse_too_many_shards(out, layout)
-    with only_writer(out, "a subset"):
+    with at_work(out, "a subset"):
         if os.path.lexists(out):
             raise CacheError(f"{out}: exists: choose another --out or remove it")
         making = out.with_name(f".{out.name}.cutting")  # one name, under the lock: a kill's leftover is made anew

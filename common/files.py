@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Who may read the file is for the umask to say, whatever the writer thinks. OSErrors carry `path`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     with naming(path):
         make_folder(path.parent)
         try:
@@ -33,6 +34,11 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """The name this process writes `path` under; containers on a shared disk often have equal process numbers."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
 
 
 @contextmanager
@@ -49,6 +55,11 @@ def naming(path: Path) -> Iterator[None]:
             if os.strerror(number) in str(error) and not isinstance(error, UserError):
                 raise OSError(number, os.strerror(number), os.fspath(path)) from error
         raise
+
+
+def appears(path: Path) -> bool:
+    """Whether something is there, also where a network disk still remembers that nothing was: its folder is listed."""
+    return path.exists() or (path.parent.is_dir() and path.name in os.listdir(path.parent))
 
 
 def make_folder(folder: Path) -> None:

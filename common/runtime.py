@@ -62,6 +62,11 @@ def process_group(device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def launched_rank() -> int:
+    """Number of this process among those that a launcher started, whether or not they are a group."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def rank() -> int:
     """This process among all; 0 without a process group."""
     return dist.get_rank() if dist.is_initialized() else 0

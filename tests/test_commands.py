@@ -32,7 +32,7 @@ def refuse(command, *arguments: str) -> str:
     assert result.exit_code == 2, result.output
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
-    assert not Path("caches").exists() or {p.suffix for p in Path("caches").glob(".*")} <= {".lock"}
+    assert not Path("caches").exists() or {p.suffix for p in Path("caches").glob(".*")} <= {".lock", ".claims"}
     return result.output
 
 

@@ -34,6 +34,7 @@ from cache.format.ledger import (
     read_runtimes,
     read_skipped,
     record_unit,
+    withdraw_false_entry,
 )
 from cache.format.mapping import RowWindow, refuse_too_many_shards, too_many_shards
 from cache.format.metadata import write_metadata, wrong_metadata
@@ -42,13 +43,13 @@ from cache.format.seals import broken_seals, seal_of
 from cache.format.shards import CRC_BYTES, MEND, naming_a_full_disk, shard_index
 
 __all__ = [
+    "Array",
     "BINDS_BUILD",
     "BINDS_STUDENT",
     "CRC_BYTES",
     "FORMAT",
-    "MEND",
-    "Array",
     "Layout",
+    "MEND",
     "RowWindow",
     "Unit",
     "bound",
@@ -78,6 +79,7 @@ __all__ = [
     "shard_index",
     "to_stored",
     "too_many_shards",
+    "withdraw_false_entry",
     "write_empty",
     "write_manifest",
     "write_metadata",

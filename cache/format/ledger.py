@@ -8,17 +8,20 @@ into the attributes of the Zarr group `ledger`. With every unit stands what it w
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cache.format.arrays import entry, layout_of, read_manifest, write_group
 from cache.format.layout import Layout, Unit
-from cache.format.schema import LedgerGroup, Record
+from cache.format.schema import FileEntry, LedgerGroup, Record
 from cache.format.shards import naming_a_full_disk
 from common.documents import read_document, read_regular
 from common.errors import CacheError
 from common.files import sha256_of, sync, write_json
+
+REMOVE_AND_BUILD = "remove it and run the build again"
 
 
 def record_unit(
@@ -65,16 +68,49 @@ def read_runtimes(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _parts(path: Path) -> Iterator[Record]:
     """What was gathered, then the file of every unit finished since."""
-    remedy = "take it from a copy of this cache, or remove the cache and build it again"
-    yield read_document(path / "ledger" / "zarr.json", LedgerGroup, CacheError, remedy)["attributes"]
+    yield _gathered(path)
     for file in sorted((path / "ledger").glob("view*.json")):
-        yield read_document(file, Record, CacheError, "remove it and run the build again")
+        yield read_document(file, Record, CacheError, REMOVE_AND_BUILD)
 
 
-def finished_units(path: Path, layout: Layout) -> set[Unit]:
-    """The units whose entries are there and whose files have the sizes written down."""
+def _gathered(path: Path) -> Record:
+    remedy = "take it from a copy of this cache, or remove the cache and build it again"
+    return read_document(path / "ledger" / "zarr.json", LedgerGroup, CacheError, remedy)["attributes"]
+
+
+def finished_units(path: Path, layout: Layout, among: Iterable[Unit] | None = None) -> set[Unit]:
+    """The units (`among` some, else of all) whose entries are there and whose files have the sizes written down.
+
+    Others may finish units, and seal, meanwhile.
+    """
+    units = list(layout.units() if among is None else among)
+    entries: dict[str, FileEntry] = {}
+    recorded = set(os.listdir(path / "ledger"))  # listed first: a network disk then looks for what is new in it
+    for unit in units:
+        file = path / "ledger" / f"{unit.name}.json"
+        if file.name in recorded:
+            try:
+                entries |= read_document(file, Record, CacheError, REMOVE_AND_BUILD)["files"]
+            except CacheError:
+                if file.exists():
+                    raise
+    # After them: sealing gathers the units' entries here before it drops their files.
+    entries = {**_gathered(path)["files"], **entries}
+    return {unit for unit in units if all(_present(path, entries, name) for name in layout.files_of(unit))}
+
+
+def withdraw_false_entry(path: Path, layout: Layout, unit: Unit) -> None:
+    """Take back what a writer wrote down of a unit when another had it: where files and entry differ, nobody's.
+
+    So a writer that slept in the middle and woke up too late leaves a unit to be computed again, or nothing at all.
+    """
+    file = path / "ledger" / f"{unit.name}.json"
+    if read_manifest(path)["sealed"] is not None:
+        file.unlink(missing_ok=True)
+        return
     entries = read_ledger(path)
-    return {unit for unit in layout.units() if all(_present(path, entries, name) for name in layout.files_of(unit))}
+    if any(name not in entries or check_file(path, name, entries[name]) for name in layout.files_of(unit)):
+        file.unlink(missing_ok=True)
 
 
 def gather_ledger(path: Path, entries: Mapping[str, Mapping[str, Any]], skipped: Mapping[int, str]) -> None:
@@ -136,6 +172,6 @@ def ledger_digest(path: Path) -> str:
     return hashlib.sha256(read_regular(path / "ledger" / "zarr.json", CacheError, "build the cache again")).hexdigest()
 
 
-def _present(path: Path, entries: dict[str, dict[str, Any]], name: str) -> bool:
+def _present(path: Path, entries: Mapping[str, FileEntry], name: str) -> bool:
     file = path / name
     return name in entries and file.is_file() and file.stat().st_size == entries[name]["bytes"]

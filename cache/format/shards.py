@@ -7,6 +7,7 @@ pictures that were skipped, and the rows behind it would no longer lie where a m
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ def write_shard(file: Path, rows: np.ndarray, fill: float, shard_rows: int, chun
     when the disk is full.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    # One name for one shard: what a killed writer left is overwritten by the next.
-    temporary = file.with_name(f".{file.name}.writing")
+    # Another name for every writer: one that was thought dead may still be at it. Sealing drops what they leave.
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.writing")
     with naming_a_full_disk(file):
         try:
             with open(temporary, "wb") as out:
@@ -42,9 +43,8 @@ def write_shard(file: Path, rows: np.ndarray, fill: float, shard_rows: int, chun
                 row_bytes = int(np.prod(rows.shape[1:])) * rows.dtype.itemsize
                 out.write(shard_index(len(rows), row_bytes, shard_rows, chunk_rows))
             os.replace(temporary, file)
-        except OSError:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
 
 
 def parse_shard(

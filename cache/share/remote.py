@@ -22,9 +22,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from common.claims import at_work
 from common.errors import CacheError
 from common.files import make_folder, replacing, sha256_of
-from common.locks import only_writer
 
 _HUB = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+?)/?")
 MANIFEST_FILE = "zarr.json"
@@ -134,7 +134,7 @@ class LocalFolder(Folder):
             raise CacheError(f"{self.url}/{name}: not a regular file: have it pushed again elsewhere")
 
     def send(self, files: Mapping[str, Path | bytes]) -> None:
-        with only_writer(Path(self._root), "a push"):
+        with at_work(Path(self._root), "a push"):
             for folder in {Path(self._path(name)).parent for name in files}:
                 for unfinished in folder.glob(".*.tmp"):
                     unfinished.unlink()

@@ -18,11 +18,11 @@ from cache.reader import TeacherCache
 from cache.share.card import CARD, dataset_card, teacher_licence
 from cache.share.remote import MANIFEST_FILE, Remote
 from cache.verify import check_store
+from common.claims import at_work
 from common.documents import LARGEST, read_regular
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import make_folder, sync, sync_tree
-from common.locks import only_writer
 
 LEDGER_FILE = "ledger/zarr.json"
 # At the top a card would make Zarr clients warn of a thing that is no array.
@@ -91,7 +91,7 @@ def pull(remote: Remote, out: Path) -> Path:
     not sealed, a ledger that is not the sealed one, a file name or metadata that have no place in a cache, and a file
     that is missing or not as the ledger has it.
     """
-    with only_writer(out, "a pull"):
+    with at_work(out, "a pull"):
         if os.path.lexists(out):
             raise CacheError(f"{out}: exists: choose another --out or remove it")
         making = out.with_name(f".{out.name}.pulling")

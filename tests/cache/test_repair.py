@@ -15,11 +15,11 @@ from cache.format.arrays import layout_of, read_rows, write_rows
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged, repair
 from cache.verify import check_store
+from common.claims import at_work
 from common.config.file import toml_of
 from common.errors import CacheError, UserError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
-from common.locks import only_writer
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
 
@@ -144,11 +144,14 @@ def test_a_cut_shard_of_an_unfinished_cache_is_computed_again_without_being_told
 
 
 @pytest.mark.parametrize("command", ["build", "append", "repair", "subset"])
-def test_a_second_writer_is_told_who_is_at_work(path, command):
+def test_a_second_writer_is_told_who_is_at_work(path, command, monkeypatch):
     Path("tiny.toml").write_text(toml_of(experiment()))
     place = Path("caches/other") if command in ("build", "subset") else path
     arguments = {"build": ["--set", "cache.path=caches/other"], "subset": ["--first", "2", "--out", "caches/other"]}
-    with only_writer(place, "a build"), mock.patch("cache.teachers.open_teacher", return_value=TinyTeacher()):
+    with (
+        at_work(place, "a build", shared=command != "build"),
+        mock.patch("cache.teachers.open_teacher", return_value=TinyTeacher()),
+    ):
         said = CliRunner().invoke(main, [command, "--config", "tiny.toml", *arguments.get(command, [])])
     assert said.exit_code == 2
     assert f"{place}: a build (process " in said.output
@@ -156,7 +159,7 @@ def test_a_second_writer_is_told_who_is_at_work(path, command):
 
 
 def test_a_finished_build_needs_no_lock(path):
-    with only_writer(path, "a repair"):
+    with at_work(path, "a repair"):
         assert build_here() == path
         with pytest.raises(UserError, match="a repair"):
             repair_here()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.files import make_folder, naming, replacing, write_json
+from common.files import make_folder, naming, replacing, temporary_of, write_json
 from common.models.tensor_files import write_tensors
 
 WRITERS = {
@@ -36,7 +36,7 @@ def test_the_umask_says_who_may_read(tmp_path, umask, writer):
 def test_a_temporary_name_that_is_a_link_is_not_followed(tmp_path):
     foreign, path = tmp_path / "foreign", tmp_path / "a.json"
     foreign.write_text("mine")
-    path.with_name(f".a.json.{os.getpid()}.tmp").symlink_to(foreign)
+    temporary_of(path).symlink_to(foreign)
     write_json(path, 3)
     assert foreign.read_text() == "mine"
     assert not path.is_symlink()
@@ -50,7 +50,7 @@ def test_file_and_folders_are_on_the_disk_in_the_order_that_a_power_cut_needs(tm
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append(("replace", Path(b))), rename(a, b)))
     path = tmp_path / "x" / "y" / "a.json"
     write_json(path, 1)
-    temporary = path.with_name(f".a.json.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     folders = [("sync", tmp_path), ("sync", tmp_path / "x")]
     assert calls == [*folders, ("sync", temporary), ("replace", path), ("sync", path.parent)]
 

@@ -137,6 +137,6 @@ def contents(folder: Path) -> dict[str, str]:
         name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             found[name] = "no regular file"
-        elif path.is_file() and not path.name.endswith(".lock"):
+        elif path.is_file() and not path.name.endswith(".lock") and ".claims/" not in f"{path}":
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

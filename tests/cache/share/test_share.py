@@ -25,11 +25,11 @@ from cache.share.remote import Folder, HubDataset, open_remote
 from cache.share.share import pull, push
 from cache.subset import cut_out
 from cache.verify import check_store
+from common.claims import at_work
 from common.config.file import toml_of
 from common.documents import LARGEST
 from common.errors import CacheError, UserError
 from common.faces.sources import open_source
-from common.locks import only_writer
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 
@@ -68,7 +68,7 @@ def test_a_pulled_cache_has_the_bytes_of_the_pushed_one_and_a_card(path, remote)
     assert here.pop("ledger/README.md")
     assert here == tree(path)
     assert check_store(OUT) == []
-    assert {p.name for p in Path("caches").iterdir() if p.name.startswith(".")} <= {".tiny.lock", ".pulled.lock"}
+    assert {p.name for p in Path("caches").iterdir() if p.name.startswith(".")} <= {".pulled.claims"}
 
 
 def test_only_files_of_the_cache_travel(path, remote):
@@ -411,7 +411,7 @@ def test_links_in_what_an_earlier_pull_left_are_not_followed(path, shared, world
 
 
 def test_two_pulls_of_one_place_at_once_are_refused(shared, monkeypatch):
-    with only_writer(OUT, "a pull"), pytest.raises(UserError, match=r"a pull .* is at work on it"):
+    with at_work(OUT, "a pull"), pytest.raises(UserError, match=r"a pull .* is at work on it"):
         pull(shared[0], OUT)
 
 

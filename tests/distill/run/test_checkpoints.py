@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.errors import DataError, UserError
+from common.files import temporary_of
 from distill.run import checkpoints
 from tests.distill.conftest import EVERY_LINE
 from tests.distill.small_runs import equal, run
@@ -44,7 +45,7 @@ def test_a_checkpoint_is_on_the_disk_before_its_name_and_the_best_before_the_seq
     monkeypatch.setattr(os, "fsync", syncing)
     monkeypatch.setattr(os, "replace", replacing)
     checkpoints.save(tmp_path / "kept", 7, {"step": 7}, keep=2, best=True)
-    temporary = [f"/kept/.{name}.{os.getpid()}.tmp" for name in ("step000000007.pt", "best.pt")]
+    temporary = [f"/kept/{temporary_of(Path(name))}" for name in ("step000000007.pt", "best.pt")]
     names = [call for call in calls if call[0] == "name"]
     assert names == [("name", "/kept/best.pt"), ("name", "/kept/step000000007.pt")]
     first, second = map(calls.index, names)

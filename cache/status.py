@@ -1,0 +1,60 @@
+"""A build while it is at work, as people ask for it: what is finished, who has what, how fast, how long yet."""
+
+import time
+from pathlib import Path
+
+import click
+
+from cache.format import Unit, finished_units, layout_of, read_manifest
+from common.claims import claimed_parts, workers_of
+from common.errors import ConfigError
+from common.workers import Worker
+
+
+def describe_work(path: Path) -> str:
+    """Several lines about a cache, read and not written: any machine that sees its disk may ask."""
+    manifest = read_manifest(path)
+    layout = layout_of(manifest)
+    every = list(layout.units())
+    if manifest["sealed"] is not None:
+        return f"{path}: all {len(every):,} units finished, sealed"
+    finished, workers, owners = finished_units(path, layout), workers_of(path), claimed_parts(path)
+    rows, all_rows = _rows(finished), _rows(every)
+    lines = [f"{path}: {len(finished):,} of {len(every):,} units finished, {rows:,} of {all_rows:,} rows"]
+    for name, worker in workers.items():
+        units = [unit.name for unit in every if owners.get(unit.name) == name and unit not in finished]
+        units += ["the seal"] if owners.get("seal") == name else []
+        lines.append(f"  {worker} has {', '.join(units) or 'nothing'}: {_pace(worker):,.0f} faces/s, {_seen(worker)}")
+    pace = sum(_pace(worker) for worker in workers.values())
+    if pace:
+        lines.append(f"  {pace:,.0f} faces/s together, {(all_rows - rows) / pace / 3600:,.2f} hours left")
+    if not workers:
+        lines.append("  nobody is at work on it: `make cache-teacher` goes on")
+    return "\n".join(lines)
+
+
+def range_of_units(context: click.Context, option: click.Parameter, text: str | None) -> slice:
+    """--units A:B as a slice of all units; either may be left out, as in Python. Raises ConfigError for other text."""
+    if text is None:
+        return slice(None)
+    first, colon, last = text.partition(":")
+    try:
+        bounds = [int(number) if number else None for number in (first, last)]
+    except ValueError:
+        bounds = [-1]
+    if not colon or any(bound is not None and bound < 0 for bound in bounds):
+        raise ConfigError(f"--units {text}: write A:B, two whole numbers with A below B, such as 0:40")
+    return slice(*bounds)
+
+
+def _rows(units: set[Unit] | list[Unit]) -> int:
+    return sum(unit.stop - unit.start for unit in units)
+
+
+def _pace(worker: Worker) -> float:
+    """Rows a second of a process since it began, by its own clock."""
+    return worker.done / max(worker.seen - worker.since, 1e-9)
+
+
+def _seen(worker: Worker) -> str:
+    return f"last seen {max(0.0, time.time() - worker.seen):,.0f} s ago"
