@@ -19,33 +19,32 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cache.append import append as append_views
-from cache.audit import audit_cache, plan_audit
-from cache.build import build as build_cache
-from cache.build import seal_once
-from cache.info import describe_cache
-from cache.people import chosen_people
-from cache.plan import plan_build
-from cache.reader import TeacherCache
-from cache.repair import repair as repair_cache
-from cache.share import open_remote
-from cache.share import pull as pull_cache
-from cache.share import push as push_cache
-from cache.status import describe_work, range_of_units
-from cache.subset import cut_out
-from cache.teachers import describe_teacher, open_teacher
-from cache.verify import verify as verify_cache
-from common.claims import STALE_SECONDS, at_work
+from common.claims import STALE_SECONDS
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
-from common.faces import open_faces
-from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
 from common.output import say
-from common.runtime import choose_device, launched_rank, set_threads
+
+if TYPE_CHECKING:
+    from common.models import FaceModel
+
+
+def _range_of_units(context: click.Context, option: click.Parameter, text: str | None) -> slice:
+    """--units A:B as a slice of all units; either may be left out, as in Python. Raises ConfigError for other text."""
+    if text is None:
+        return slice(None)
+    first, colon, last = text.partition(":")
+    try:
+        bounds = [int(number) if number else None for number in (first, last)]
+    except ValueError:
+        bounds = [-1]
+    if not colon or any(bound is not None and bound < 0 for bound in bounds):
+        raise ConfigError(f"--units {text}: write A:B, two whole numbers with A below B, such as 0:40")
+    return slice(*bounds)
 
 
 @click.group(cls=Commands, goes_on=("build", "append", "repair"))
@@ -58,7 +57,7 @@ def main() -> None:
 @machine_options
 @check_option
 @click.option("--status", is_flag=True, help="Print what is finished, who works on the rest and how fast; do nothing.")
-@click.option("--units", metavar="A:B", callback=range_of_units, help="Only units A to B - 1; else all that are free.")
+@click.option("--units", metavar="A:B", callback=_range_of_units, help="Only units A to B - 1; else all that are free.")
 @click.option(
     "--stale",
     type=click.FloatRange(1),
@@ -77,6 +76,10 @@ def build(
     stale: float,
 ) -> None:
     """Build the teacher cache, or go on where an earlier build stopped; others may do the same at the same time."""
+    from cache.build import build as build_cache
+    from cache.plan import plan_build
+    from cache.status import describe_work
+
     if check:
         return show_plan(plan_build(config, root, device, threads))
     if status:
@@ -88,6 +91,10 @@ def build(
 @experiment_options
 def seal(config: Config, root: Path) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
+    from cache.build import seal_once
+    from cache.info import describe_cache
+    from common.claims import at_work
+
     with at_work(config.cache_dir, "a build", shared=True) as claims:
         seal_once(config.cache_dir, claims)
     say(describe_cache(config.cache_dir))
@@ -98,10 +105,17 @@ def seal(config: Config, root: Path) -> None:
 @machine_options
 def append(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Add views to a cache: to one like the experiment's, but of fewer views. Nothing finished is computed again."""
+    from cache.append import append as append_views
+
     _run(append_views, config, root, device, threads)
 
 
 def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, threads: int | None) -> None:
+    from cache.info import describe_cache
+    from cache.teachers import open_teacher
+    from common.faces import open_faces
+    from common.runtime import choose_device, launched_rank, set_threads
+
     where = choose_device(device)
     number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     source = open_faces(config, root)
@@ -123,8 +137,11 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
     Exit status 1 on any fault.
     """
+    from cache.verify import verify as verify_cache
+    from common.models import open_model
+    from common.runtime import choose_device, set_threads
 
-    def teacher() -> FaceModel:
+    def teacher() -> "FaceModel":
         assert config.teacher is not None
         return open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
 
@@ -139,6 +156,8 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 @machine_options
 def repair(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Drop what is damaged in a cache and compute that again."""
+    from cache.repair import repair as repair_cache
+
     _run(repair_cache, config, root, device, threads)
 
 
@@ -147,6 +166,11 @@ def repair(config: Config, root: Path, device: str, threads: int | None) -> None
 @machine_options
 def teacher_info(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Print the teacher that will be used, and how well it tells some of the training faces apart."""
+    from cache.teachers import describe_teacher
+    from common.faces import open_faces
+    from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
+    from common.runtime import choose_device, set_threads
+
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher")
     where, number = choose_device(device), set_threads(threads, 1)
@@ -163,6 +187,8 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
 @experiment_options
 def info(config: Config, root: Path) -> None:
     """Print what a cache holds and what it was made from."""
+    from cache.info import describe_cache
+
     say(describe_cache(config.cache_dir))
 
 
@@ -183,6 +209,10 @@ def audit(
     check: bool,
 ) -> None:
     """List faces that are probably someone else, and people who are probably one."""
+    from cache.audit import audit_cache, plan_audit
+    from cache.reader import TeacherCache
+    from common.faces import open_faces
+
     out = out or Path("audits") / config.name
     if check:
         return show_plan(plan_audit(config, root, out))
@@ -202,6 +232,11 @@ def subset(
     config: Config, root: Path, people: Path | None, first: int | None, sample: int | None, seed: int, out: Path
 ) -> None:
     """Cut some people out of a cache into one of their own, which students can be trained from."""
+    from cache.people import chosen_people
+    from cache.reader import TeacherCache
+    from cache.subset import cut_out
+    from common.faces import open_faces
+
     source = open_faces(config, root)
     cache = TeacherCache(config.cache_dir)
     made = cut_out(cache, source, chosen_people(source.people, people, first, sample, seed), out)
@@ -217,6 +252,9 @@ def subset(
 @click.option("--public", is_flag=True, help="A repository that is made on the Hub is readable by all; else private.")
 def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licence: str | None, public: bool) -> None:
     """Send a sealed cache to URL: fsspec (file://, s3://, ...), or a dataset owner/name on the HuggingFace Hub."""
+    from cache.share import open_remote
+    from cache.share import push as push_cache
+
     number = push_cache(config.cache_dir, open_remote(url, public), faces_licence, teacher_licence)
     say(f"{config.cache_dir}: {number:,} files in {url}")
 
@@ -226,6 +264,10 @@ def push(config: Config, root: Path, url: str, faces_licence: str, teacher_licen
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder the cache appears as.")
 def pull(url: str, out: Path) -> None:
     """Fetch a cache from URL (as push), verify every file of it, and give it its name."""
+    from cache.info import describe_cache
+    from cache.share import open_remote
+    from cache.share import pull as pull_cache
+
     say(describe_cache(pull_cache(open_remote(url), out)))
 
 

@@ -3,11 +3,8 @@
 import time
 from pathlib import Path
 
-import click
-
 from cache.format import Unit, finished_units, layout_of, read_manifest
 from common.claims import claimed_parts, workers_of
-from common.errors import ConfigError
 from common.workers import Worker
 
 
@@ -31,20 +28,6 @@ def describe_work(path: Path) -> str:
     if not workers:
         lines.append("  nobody is at work on it: `make cache-teacher` goes on")
     return "\n".join(lines)
-
-
-def range_of_units(context: click.Context, option: click.Parameter, text: str | None) -> slice:
-    """--units A:B as a slice of all units; either may be left out, as in Python. Raises ConfigError for other text."""
-    if text is None:
-        return slice(None)
-    first, colon, last = text.partition(":")
-    try:
-        bounds = [int(number) if number else None for number in (first, last)]
-    except ValueError:
-        bounds = [-1]
-    if not colon or any(bound is not None and bound < 0 for bound in bounds):
-        raise ConfigError(f"--units {text}: write A:B, two whole numbers with A below B, such as 0:40")
-    return slice(*bounds)
 
 
 def _rows(units: set[Unit] | list[Unit]) -> int:

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     return _first_failure(processes)
 
 
-def _start(number: int, count: int, arguments: list[str]) -> subprocess.Popen:
+def _start(number: int, count: int, arguments: list[str]) -> subprocess.Popen[bytes]:
     ranks = {"RANK": str(number), "LOCAL_RANK": str(number), "LOCAL_WORLD_SIZE": str(count)}
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 

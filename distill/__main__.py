@@ -11,9 +11,6 @@ import click
 
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
-from common.runtime import choose_device, launched_ranks, process_group, set_threads
-from distill.plan import plan_training
-from distill.train import train as train_student
 
 
 @click.group(cls=Commands, goes_on=("train",))
@@ -27,6 +24,10 @@ def main() -> None:
 @check_option
 def train(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Train the student of an experiment, or go on after its last checkpoint."""
+    from common.runtime import choose_device, launched_ranks, process_group, set_threads
+    from distill.plan import plan_training
+    from distill.train import train as train_student
+
     if check:
         set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return show_plan(plan_training(config, root, device, launched_ranks()))

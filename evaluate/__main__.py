@@ -13,7 +13,7 @@ python -m evaluate search --gallery people.npz --probes new.npz --out neighbours
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console, RenderableType
@@ -21,16 +21,14 @@ from rich.console import Console, RenderableType
 from common.cli import Commands, check_option, experiments_options, show_plan
 from common.config import Config
 from common.text import printable
-from evaluate.batch import evaluate_folder
-from evaluate.error_sheets import draw_errors
-from evaluate.experiment import measured_alike, open_models, plan_evaluation, report_folder, verification_sets
 from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
-from evaluate.report import WIDTH, comparison_table, read_reports, results_table
-from evaluate.run import Evaluation, evaluate_models, store_embeddings
-from evaluate.search_stored import search_stored
-from evaluate.stored import EmbeddingStore, Format
 
-format_option = click.option("--format", type=click.Choice(get_args(Format)), help="npz (the default) or zarr.")
+if TYPE_CHECKING:
+    from evaluate.run import Evaluation
+    from evaluate.stored import Format
+
+
+format_option = click.option("--format", type=click.Choice(["npz", "zarr"]), help="npz (the default) or zarr.")
 
 
 @click.group(cls=Commands, goes_on=("batch",))
@@ -45,6 +43,9 @@ def main() -> None:
 @check_option
 def run(configs: list[Config], out: Path | None, setup: Setup, check: bool) -> None:
     """Verify the students and teachers of experiments on their sets: a table, JSON, CSV and pictures."""
+    from evaluate.experiment import measured_alike, open_models, plan_evaluation, report_folder, verification_sets
+    from evaluate.run import evaluate_models
+
     if check:
         return show_plan(plan_evaluation(configs, setup.root, setup.device, setup.threads, setup.over))
     options = measured_alike(configs, setup.over)
@@ -61,6 +62,9 @@ def run(configs: list[Config], out: Path | None, setup: Setup, check: bool) -> N
 @click.option("--keep", type=click.Path(path_type=Path), help="Store the embeddings in this folder (x.zarr: as Zarr).")
 def measure(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, keep: Path | None) -> None:
     """Evaluate any models on any sets, without an experiment file."""
+    from evaluate.run import evaluate_models
+    from evaluate.stored import EmbeddingStore
+
     store = EmbeddingStore.at(keep) if keep else None
     show_report(evaluate_models(setup.open(models), setup.sets(sets), out, setup.options, store), out)
 
@@ -71,8 +75,11 @@ def measure(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: P
 @embed_options
 @out_option("Folder for the embeddings, MODEL/SET in it.")
 @format_option
-def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, format: Format | None) -> None:
+def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, format: "Format | None") -> None:
     """Store the embeddings of sets; `measure --model OUT/MODEL` evaluates them later, without the model."""
+    from evaluate.run import store_embeddings
+    from evaluate.stored import EmbeddingStore
+
     store = EmbeddingStore.at(out, format)
     show_skipped(store_embeddings(setup.open(models), setup.sets(sets), store, setup.options))
     say(f"embeddings in {out}")
@@ -87,6 +94,8 @@ def embed(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pat
 @click.option("--json", "as_json", is_flag=True, help="Write all.json too.")
 def batch(folder: Path, sets: tuple[str, ...], setup: Setup, suffix: str, out: Path, as_json: bool) -> None:
     """Evaluate all checkpoints of a folder, skipping those already done: a CSV each, and all.csv."""
+    from evaluate.batch import evaluate_folder
+
     found = setup.sets(sets)
     written = evaluate_folder(folder, suffix, found, out, setup.open_checkpoint, setup.options, as_json, say)
     show_skipped({name: f"not found: {path}" for name, path in found.items() if not path.exists()})
@@ -97,6 +106,8 @@ def batch(folder: Path, sets: tuple[str, ...], setup: Setup, suffix: str, out: P
 @click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
 def compare(reports: tuple[Path, ...]) -> None:
     """Reports side by side, with differences to the first model."""
+    from evaluate.report import comparison_table, read_reports
+
     show(comparison_table(read_reports(reports)))
 
 
@@ -108,6 +119,8 @@ def compare(reports: tuple[Path, ...]) -> None:
 @click.option("--count", type=click.IntRange(1, 100), default=12, show_default=True, help="Pairs of each kind.")
 def errors(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Path, count: int) -> None:
     """Draw the worst false accepts and false rejects of `.bin` sets."""
+    from evaluate.error_sheets import draw_errors
+
     for line in draw_errors(setup.open(models), setup.sets(sets), out, count, setup.options):
         say(line)
 
@@ -119,6 +132,8 @@ def errors(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pa
 @click.option("--out", type=click.Path(path_type=Path), help="Write all neighbours as CSV.")
 def search(gallery: Path, probes: Path, k: int, out: Path | None) -> None:
     """Find the nearest gallery faces of probes by cosine."""
+    from evaluate.search_stored import search_stored
+
     for line in search_stored(gallery, probes, k, out):
         say(line)
 
@@ -130,11 +145,15 @@ def say(line: str) -> None:
 
 def show(table: RenderableType) -> None:
     """Print a table, the same on a terminal and in a pipe."""
+    from evaluate.report import WIDTH
+
     Console(width=WIDTH).print(table)
 
 
-def show_report(done: Evaluation, out: Path) -> None:
+def show_report(done: "Evaluation", out: Path) -> None:
     """The tables, what was skipped, and where the rest is."""
+    from evaluate.report import results_table
+
     show(results_table(done.results))
     show_skipped(done.skipped)
     say(f"report in {out}")

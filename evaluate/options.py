@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from common.cli import Command, data_option, machine_options
 from common.config import MeasureConfig, Precision
-from common.runtime import choose_device, set_threads
-from evaluate.embed import Embedder
-from evaluate.models import named_sets, open_sources, open_weights
-from evaluate.stored import StoredEmbeddings
+
+if TYPE_CHECKING:
+    from evaluate.embed import Embedder
+    from evaluate.stored import StoredEmbeddings
 
 
 class Numbers(click.ParamType[Any]):
@@ -47,16 +47,22 @@ class Setup:
         """How to measure where no experiment says anything."""
         return self.over(MeasureConfig())
 
-    def open(self, specs: tuple[str, ...]) -> dict[str, Embedder | StoredEmbeddings]:
+    def open(self, specs: tuple[str, ...]) -> "dict[str, Embedder | StoredEmbeddings]":
         """The models of --model."""
+        from evaluate.models import open_sources
+
         return open_sources(specs, self.root, self.device, self.threads, self.options)
 
-    def open_checkpoint(self, path: Path) -> Embedder:
+    def open_checkpoint(self, path: Path) -> "Embedder":
         """A weights file as a model."""
+        from evaluate.models import open_weights
+
         return open_weights(str(path), self.root, self.device, self.threads, self.options)
 
     def sets(self, specs: tuple[str, ...]) -> dict[str, Path]:
         """The sets of --on."""
+        from evaluate.models import named_sets
+
         return named_sets(specs, self.root)
 
 
@@ -80,6 +86,7 @@ _RATES = (
 
 def embed_options(command: Command) -> Command:
     """Where and how to embed: the command gets `setup`."""
+    from common.runtime import choose_device, set_threads
 
     @wraps(command)
     def with_setup(root: Path, device: str, threads: int | None, **rest: Any) -> Any:

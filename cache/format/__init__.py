@@ -43,13 +43,13 @@ from cache.format.seals import broken_seals, seal_of
 from cache.format.shards import CRC_BYTES, MEND, naming_a_full_disk, shard_index
 
 __all__ = [
-    "Array",
     "BINDS_BUILD",
     "BINDS_STUDENT",
     "CRC_BYTES",
     "FORMAT",
-    "Layout",
     "MEND",
+    "Array",
+    "Layout",
     "RowWindow",
     "Unit",
     "bound",

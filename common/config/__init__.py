@@ -15,12 +15,12 @@ from common.config.train import TrainConfig
 from common.config.views import OPERATIONS, ViewsConfig
 
 __all__ = [
+    "OPERATIONS",
     "CacheConfig",
     "Config",
     "HeadConfig",
     "MeasureConfig",
     "ModelConfig",
-    "OPERATIONS",
     "Positive",
     "Precision",
     "Section",

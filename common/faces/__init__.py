@@ -8,7 +8,7 @@ views.render(faces.rgb(17), faces.number(17), view=1)
 from common.faces.fitting import resized
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
-from common.faces.recordio import CHUNK, MAGIC, RecordWriter, Records
+from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
 from common.faces.subset import SELECTION, SubsetSource
@@ -17,11 +17,11 @@ from common.faces.views import Views, epoch_order, pixel_digest, view_numbers
 
 __all__ = [
     "CHUNK",
-    "FaceSource",
     "MAGIC",
+    "SELECTION",
+    "FaceSource",
     "RecordWriter",
     "Records",
-    "SELECTION",
     "SubsetSource",
     "Views",
     "decode_rgb",

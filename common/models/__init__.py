@@ -14,7 +14,7 @@ from common.models.model_check import (
     labelled_sample,
     refuse_evidently_wrong,
 )
-from common.models.presets import Preset, UNIT_RGB, first_known
+from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
 from common.models.weight_files import hub_name, kept_weights
@@ -22,12 +22,12 @@ from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
     "DTYPES",
-    "FaceModel",
     "IDENTITY",
+    "UNIT_RGB",
+    "FaceModel",
     "Preset",
     "TeacherReport",
     "TorchNetwork",
-    "UNIT_RGB",
     "check_teacher",
     "convert_checkpoint",
     "first_known",

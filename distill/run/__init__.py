@@ -26,12 +26,12 @@ from distill.run.window import Window
 
 __all__ = [
     "BEST_STUDENT",
+    "STUDENT",
     "Best",
     "Console",
     "Curves",
     "Progress",
     "Run",
-    "STUDENT",
     "Window",
     "checkpoint_bytes",
     "disk_bytes",

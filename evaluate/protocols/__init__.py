@@ -8,8 +8,8 @@ from evaluate.protocols.metrics import Point, Roc, shown_at
 from evaluate.protocols.nearest import search
 from evaluate.protocols.templates import (
     FARS,
-    PoolingResult,
     TEMPLATE_ARRAYS,
+    PoolingResult,
     TemplateResult,
     evaluate_templates,
 )
@@ -25,12 +25,12 @@ __all__ = [
     "FARS",
     "FAR_TARGETS",
     "IDENTIFICATION_RANKS",
-    "Point",
-    "PoolingResult",
-    "Roc",
     "TEMPLATE_ARRAYS",
     "TINYFACE_ARRAYS",
     "TINYFACE_RANKS",
+    "Point",
+    "PoolingResult",
+    "Roc",
     "TemplateResult",
     "TinyFaceResult",
     "VerificationResult",
