@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common.claims import STALE_SECONDS
 from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
 from common.config import Config
 from common.errors import ConfigError
 from common.output import say
+from common.writers import STALE_SECONDS
 
 if TYPE_CHECKING:
     from common.models import FaceModel
@@ -78,7 +78,7 @@ def build(
     """Build the teacher cache, or go on where an earlier build stopped; others may do the same at the same time."""
     from cache.build import build as build_cache
     from cache.plan import plan_build
-    from cache.status import describe_work
+    from cache.units import describe_work
 
     if check:
         return show_plan(plan_build(config, root, device, threads))
@@ -93,7 +93,7 @@ def seal(config: Config, root: Path) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
     from cache.build import seal_once
     from cache.info import describe_cache
-    from common.claims import at_work
+    from common.writers import at_work
 
     with at_work(config.cache_dir, "a build", shared=True) as claims:
         seal_once(config.cache_dir, claims)

@@ -9,11 +9,11 @@ from typing import Any
 
 from cache.build import describe, go_on
 from cache.format import BINDS_BUILD, read_manifest, refuse_difference, refuse_too_many_shards, write_manifest
-from common.claims import at_work
 from common.config import Config
 from common.errors import CacheError
 from common.faces import FaceSource, Views
 from common.models import FaceModel
+from common.writers import at_work
 
 
 def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:

@@ -2,9 +2,9 @@
 
 Data flows source -> view -> teacher -> shard -> ledger, one unit of work after another; a finished store is sealed.
 Any number of processes, of one machine or of many on a shared disk, may run the same build at any time: each claims
-units by itself (common/claims.py), goes on with those of processes that died, and the last one seals. The store's bytes
-do not depend on it; with other threads or library versions embeddings may differ in their last bits, and the ledger
-says so.
+units by itself (common/writers/claims.py), goes on with those of processes that died, and the last one seals. The
+store's bytes do not depend on it; with other threads or library versions embeddings may differ in their last bits, and
+the ledger says so.
 """
 
 import time
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from cache.compute import compute_units
 from cache.format import (
     BINDS_BUILD,
     FORMAT,
@@ -28,10 +27,9 @@ from cache.format import (
     refuse_difference,
     refuse_too_many_shards,
 )
-from cache.open_units import OpenUnits
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
-from common.claims import STALE_SECONDS, Claims, at_work
+from cache.units import OpenUnits, compute_units
 from common.config import Config
 from common.errors import ConfigError, DataError
 from common.faces import FaceSource, Views, decoder_version
@@ -39,6 +37,7 @@ from common.files import appears
 from common.models import FaceModel, refuse_other_size
 from common.progress import progress
 from common.runtime import launched_rank
+from common.writers import STALE_SECONDS, Claims, at_work
 
 EVERY_UNIT = slice(None)
 

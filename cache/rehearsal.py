@@ -7,9 +7,9 @@ import torch
 
 from cache.build import describe, refuse_another_cache
 from cache.format import Unit, finished_units, read_manifest
-from cache.render import rendered
 from cache.runtimes import runtime_of
 from cache.teachers import refuse_width
+from cache.units import rendered
 from common.config import Config
 from common.faces import FaceSource, Views, open_faces
 from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong

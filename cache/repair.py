@@ -24,11 +24,11 @@ from cache.format import (
     write_manifest,
     write_rows,
 )
-from common.claims import at_work
 from common.config import Config
 from common.faces import FaceSource, Views
 from common.files import sync_tree
 from common.models import FaceModel
+from common.writers import at_work
 
 
 def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:

@@ -28,10 +28,10 @@ from cache.format import (
 )
 from cache.reader import TeacherCache
 from cache.seal import seal
-from common.claims import at_work
 from common.errors import CacheError, DataError
 from common.faces import FaceSource, SubsetSource
 from common.files import sync
+from common.writers import at_work
 
 # A class's sums are added up in another order where shards are cut elsewhere.
 ROUNDING = 1e-6

@@ -2,8 +2,9 @@
 
 python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
 
-For programs that share their work through the disk (common/claims.py); ranks that compute together need torchrun
-(common/launch.py). Each process finds its number in RANK and LOCAL_RANK, how many there are in LOCAL_WORLD_SIZE.
+For programs that share their work through the disk (common/writers/claims.py); ranks that compute together need
+torchrun (common/launch.py). Each process finds its number in RANK and LOCAL_RANK, and how many there are in
+LOCAL_WORLD_SIZE.
 """
 
 import os

@@ -20,7 +20,7 @@ from rich.console import Console, RenderableType
 
 from common.cli import Commands, check_option, experiments_options, show_plan
 from common.config import Config
-from common.text import printable
+from common.output import say
 from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
 
 if TYPE_CHECKING:
@@ -136,11 +136,6 @@ def search(gallery: Path, probes: Path, k: int, out: Path | None) -> None:
 
     for line in search_stored(gallery, probes, k, out):
         say(line)
-
-
-def say(line: str) -> None:
-    """Print a line; nothing in names from outside is obeyed by the terminal."""
-    click.echo(printable(line))
 
 
 def show(table: RenderableType) -> None:

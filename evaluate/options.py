@@ -86,10 +86,11 @@ _RATES = (
 
 def embed_options(command: Command) -> Command:
     """Where and how to embed: the command gets `setup`."""
-    from common.runtime import choose_device, set_threads
 
     @wraps(command)
     def with_setup(root: Path, device: str, threads: int | None, **rest: Any) -> Any:
+        from common.runtime import choose_device, set_threads
+
         given = {name: rest.pop(name) for name in MeasureConfig.model_fields if name in rest}
         asked = {name: value for name, value in given.items() if value is not None}
         setup = Setup(root, str(choose_device(device)), set_threads(threads, 1), asked)

@@ -11,7 +11,12 @@ STAGES = ("common", "cache", "distill", "evaluate", "export", "demo")
 MOST_FILES = 17
 MOST_LINES = 300
 # Handed on for notebooks and other trainers, though nothing here imports them.
-PROMISED = {"common/models": {"load_weights"}, "distill/head": {"HeadOutput"}}
+PROMISED = {
+    "common/backbones": {"backbone_names"},
+    "common/faces": {"RecordWriter"},
+    "common/models": {"load_weights"},
+    "distill/head": {"HeadOutput"},
+}
 # Every package with an `__init__`, as a path below the root: `cache`, `cache/format` ...
 PACKAGES = sorted(
     path.parent.relative_to(ROOT).as_posix() for stage in STAGES for path in (ROOT / stage).rglob("__init__.py")

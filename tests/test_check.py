@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from common.config.file import toml_of
-from common.locks import only_writer
+from common.writers.locks import only_writer
 from distill.__main__ import main as distill
 from distill.step import Trainer
 from tests.distill.conftest import SETS, cached, paired, stop_at  # noqa: F401 - fixtures

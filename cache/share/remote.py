@@ -22,9 +22,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from common.claims import at_work
 from common.errors import CacheError
 from common.files import make_folder, replacing, sha256_of
+from common.writers import at_work
 
 _HUB = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+?)/?")
 MANIFEST_FILE = "zarr.json"

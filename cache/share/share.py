@@ -18,11 +18,11 @@ from cache.reader import TeacherCache
 from cache.share.card import CARD, dataset_card, teacher_licence
 from cache.share.remote import MANIFEST_FILE, Remote
 from cache.verify import check_store
-from common.claims import at_work
 from common.documents import LARGEST, read_regular
 from common.errors import CacheError
 from common.faces import SELECTION
 from common.files import make_folder, sync, sync_tree
+from common.writers import at_work
 
 LEDGER_FILE = "ledger/zarr.json"
 # At the top a card would make Zarr clients warn of a thing that is no array.

@@ -8,8 +8,8 @@ from pathlib import Path
 from common.config import Config, load_config, toml_of
 from common.errors import ConfigError, UserError
 from common.files import replacing, sync
-from common.locks import only_writer, refuse_busy
 from common.runtime import barrier, rank
+from common.writers import only_writer, refuse_busy
 from distill.run.decides import deciding_changes
 
 

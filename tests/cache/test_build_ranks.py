@@ -15,10 +15,10 @@ import pytest
 
 from cache.build import build
 from cache.format import finished_units, layout_of, read_manifest
-from common.claims import Claims, at_work
 from common.errors import ModelError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
+from common.writers.claims import Claims, at_work
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs
 

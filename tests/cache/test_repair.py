@@ -15,11 +15,11 @@ from cache.format.arrays import layout_of, read_rows, write_rows
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged, repair
 from cache.verify import check_store
-from common.claims import at_work
 from common.config.file import toml_of
 from common.errors import CacheError, UserError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
+from common.writers.claims import at_work
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
 

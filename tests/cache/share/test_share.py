@@ -25,11 +25,11 @@ from cache.share.remote import Folder, HubDataset, open_remote
 from cache.share.share import pull, push
 from cache.subset import cut_out
 from cache.verify import check_store
-from common.claims import at_work
 from common.config.file import toml_of
 from common.documents import LARGEST
 from common.errors import CacheError, UserError
 from common.faces.sources import open_source
+from common.writers.claims import at_work
 from tests.cache.test_build import tree
 from tests.tiny import TinyTeacher, experiment
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from common.claims import Claims, at_work, claimed_parts, claims_folder, workers_of
 from common.errors import UserError
+from common.writers.claims import Claims, at_work, claimed_parts, claims_folder, workers_of
 
 FORK = multiprocessing.get_context("fork")
 STALE = 0.45

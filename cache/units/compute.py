@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from cache.format import Layout, Unit, record_unit, to_stored, withdraw_false_entry, write_part
-from cache.open_units import OpenUnits
-from cache.render import Batch, rendered
+from cache.units.open_units import OpenUnits
+from cache.units.render import Batch, rendered
 from common.config import Config
 from common.errors import ModelError, UserError
 from common.faces import FaceSource, Views

@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 
 from cache.format import Unit, finished_units, layout_of, read_manifest
-from common.claims import claimed_parts, workers_of
-from common.workers import Worker
+from common.writers import Worker, claimed_parts, workers_of
 
 
 def describe_work(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cache.format import Layout, Unit, finished_units
-from common.claims import Claims
+from common.writers import Claims
 
 # As long as the caches of a network disk may say that a file which another machine has written is not there.
 VISIBLE_SECONDS = 90.0

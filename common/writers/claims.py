@@ -24,7 +24,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import json_text, make_folder, naming
-from common.workers import Worker, died_here, parse_record, read_record, records, start_of, this_machine
+from common.writers.workers import Worker, died_here, parse_record, read_record, records, start_of, this_machine
 
 STALE_SECONDS = 90.0
 BEATS_UNTIL_STALE = 9

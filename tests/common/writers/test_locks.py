@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from common.locks import only_writer
+from common.writers.locks import only_writer
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from common.locks import only_writer
+from common.writers import only_writer
 with only_writer(Path(sys.argv[1]), "a build"):
     print("held", flush=True)
     time.sleep(60)
@@ -38,12 +38,12 @@ def test_a_second_writer_is_told_who_has_the_folder_until_that_one_is_gone(tmp_p
 FORKING = """
 import os, sys, time
 from pathlib import Path
-from common.locks import only_writer
+from common.writers import only_writer
 with only_writer(Path(sys.argv[1]), "a training"):
     if os.fork() == 0:
+        print("held", flush=True)  # by the child: from now on it has let go
         time.sleep(3)
         os._exit(0)
-    print("held", flush=True)
     time.sleep(60)
 """
 
