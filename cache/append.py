@@ -7,8 +7,10 @@ sealed. The result has the bytes of a cache that was built with all the views at
 from pathlib import Path
 from typing import Any
 
-from cache.build import describe, go_on
-from cache.format import BINDS_BUILD, read_manifest, refuse_difference, refuse_too_many_shards, write_manifest
+from cache.build import describe, go_on, refuse_another_cache
+from cache.format import MEND, read_manifest, refuse_too_many_shards, write_manifest
+from cache.runtimes import runtime_of
+from cache.verify import check_store
 from common.config import Config
 from common.errors import CacheError
 from common.faces import FaceSource, Views
@@ -19,25 +21,36 @@ from common.writers import at_work
 def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
     """Grow a cache, sealed or not, to config.views.count views and build what is missing; returns its folder.
 
-    Killed at any moment, the same call goes on. Raises CacheError when the cache differs from the experiment in
-    anything else, or has more views already, and what `build` raises.
+    Killed at any moment, the same call goes on. Raises CacheError, with nothing changed, when the cache differs from
+    the experiment in anything else, has more views already, or is sealed and no longer whole; and what `build` raises.
     """
     path = config.cache_dir
     with at_work(path, "an append") as claims:
         have = read_manifest(path)
         layout, manifest = describe(config, source, teacher, Views.of(config.views))
         count = have["views"]["count"]
-        refuse_difference(path, have, _with_views(manifest, count), BINDS_BUILD)
+        refuse_another_cache(config, _with_views(manifest, count), runtime_of(config.cache, teacher, threads))
         if layout.views < count:
             raise CacheError(
                 f"{path}: has {count} views, views.count is {layout.views}: views are added, never taken away"
             )
         if layout.views > count:
             refuse_too_many_shards(path, layout)
+            if have["sealed"] is not None:
+                _refuse_damage(path, count)
             # The arrays' own metadata follow from this and are written with the seal.
             write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
         claims.share("an append")  # from here on it is a build, which others may join
         return go_on(config, source, teacher, threads, claims, quiet)
+
+
+def _refuse_damage(path: Path, count: int) -> None:
+    """Every file is hashed, as it will be for the new seal: a cache that could not be sealed again stays sealed."""
+    faults = check_store(path)
+    if faults:
+        raise CacheError(
+            f"{faults[0]} ({len(faults)} fault(s), nothing is appended): {MEND}, with views.count = {count}, first"
+        )
 
 
 def _with_views(manifest: dict[str, Any], count: int) -> dict[str, Any]:

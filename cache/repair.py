@@ -9,9 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cache.build import describe, go_on
+from cache.build import describe, go_on, refuse_another_cache
 from cache.format import (
-    BINDS_BUILD,
     check_file,
     describe_faces,
     entry,
@@ -24,6 +23,7 @@ from cache.format import (
     write_manifest,
     write_rows,
 )
+from cache.runtimes import runtime_of
 from common.config import Config
 from common.faces import FaceSource, Views
 from common.files import sync_tree
@@ -34,13 +34,13 @@ from common.writers import at_work
 def repair(config: Config, source: FaceSource, teacher: FaceModel, threads: int, quiet: bool = False) -> Path:
     """Mend the cache of an experiment, sealed or not; returns its folder, which has the bytes of an undamaged build.
 
-    Raises CacheError, with nothing changed, when the cache was made from anything else or its ledger is damaged;
-    and what `build` raises.
+    Raises CacheError or DataError, with nothing changed, when the cache was made from anything else, its ledger is
+    damaged, or a build would be refused; and what `build` raises.
     """
     path = config.cache_dir
     with at_work(path, "a repair") as claims:
         _, manifest = describe(config, source, teacher, Views.of(config.views))
-        refuse_difference(path, read_manifest(path), manifest, BINDS_BUILD)
+        refuse_another_cache(config, manifest, runtime_of(config.cache, teacher, threads))
         dropped = drop_damaged(path, source)
         if not quiet:
             print(f"{dropped} damaged or unfinished unit(s) to compute again", flush=True)

@@ -8,6 +8,7 @@ import pytest
 from cache.append import append
 from cache.build import build
 from cache.reader import TeacherCache
+from cache.repair import repair
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.cache.test_build import tree
@@ -78,3 +79,30 @@ def test_fewer_views_or_any_other_difference_are_refused(world):
     assert "cache append" not in str(refusal.value)
     with pytest.raises(CacheError, match="no teacher cache there"):
         append_views(4, path="caches/nowhere")
+
+
+def other_bytes(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, other_bytes], ids=["deleted", "other bytes"])
+@pytest.mark.parametrize("name", ["embedding/c/1/4/0", "label/c/0", "center/c/0/0", "ledger/zarr.json"])
+def test_a_cache_that_could_not_be_sealed_again_stays_as_it_is(world, name, damage):
+    path = build_views(2)
+    damage(path / name)
+    before, teacher = tree(path), TinyTeacher()
+    with pytest.raises(CacheError, match=name):
+        append_views(3, teacher)
+    assert tree(path) == before
+    assert teacher.calls == 0
+
+
+def test_a_damaged_cache_grows_when_it_is_mended_as_the_refusal_says(world):
+    whole = tree(build_views(3))
+    shutil.rmtree("caches")
+    other_bytes(build_views(2) / "embedding/c/0/0/0")
+    with pytest.raises(CacheError, match=r"cache repair`, with views\.count = 2, first"):
+        append_views(3)
+    repair(of_views(2), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
+    assert tree(append_views(3)) == whole

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from cache import runtimes
+from cache.append import append
 from cache.build import build
 from cache.format.ledger import read_runtimes
 from cache.info import describe_cache
 from cache.reader import TeacherCache
-from cache.repair import drop_damaged
+from cache.repair import drop_damaged, repair
 from cache.subset import cut_out
 from common.errors import CacheError
 from common.faces.sources import open_source
@@ -89,6 +90,19 @@ def test_same_runtime_refuses_by_name_with_both_values(upgrade, sealed, change, 
     with pytest.raises(CacheError, match=told):
         run(**change, same_runtime=True)
     assert tree(Path("caches/tiny")) == before
+
+
+@pytest.mark.parametrize(("command", "views"), [(append, 3), (repair, 2)])
+def test_a_command_that_same_runtime_refuses_leaves_the_cache_sealed(world, command, views):
+    of_two, of_more = (
+        experiment(cache={"same_runtime": True}, views={"policy": "flip+adaface", "count": count})
+        for count in (2, views)
+    )
+    path = build(of_two, open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
+    before = tree(path)
+    with pytest.raises(CacheError, match=r"runtime\.threads is 1 in view0-shard00000 and 2 now"):
+        command(of_more, open_source("data/faces"), TinyTeacher(), threads=2, quiet=True)
+    assert tree(path) == before
 
 
 def test_same_runtime_is_asked_again_before_the_seal(world, monkeypatch):

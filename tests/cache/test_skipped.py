@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import zarr
 
+from cache.append import append
 from cache.build import build
 from cache.info import describe_cache
 from cache.reader import TeacherCache
-from cache.repair import drop_damaged
+from cache.repair import drop_damaged, repair
 from cache.replay import replay
 from cache.verify import check_store
 from common.errors import DataError
@@ -110,6 +111,17 @@ def test_failing_is_the_default_and_refuses_a_cache_with_pictures_left_out(sourc
     build_here(source)
     with pytest.raises(DataError, match=r"15 pictures were left out, such as train\.rec: record 11.*on_bad_image"):
         build_here(source, on_bad_image="fail")
+
+
+@pytest.mark.parametrize(("command", "views"), [(append, 3), (repair, 2)])
+def test_a_command_that_is_refused_for_them_leaves_the_cache_sealed(source, command, views):
+    of_two = experiment(cache={"on_bad_image": "skip"}, views={"policy": "flip+adaface", "count": 2})
+    path = build(of_two, source, TinyTeacher(), threads=1, quiet=True)
+    before = tree(path)
+    config = experiment(cache={"on_bad_image": "fail"}, views={"policy": "flip+adaface", "count": views})
+    with pytest.raises(DataError, match="15 pictures were left out"):
+        command(config, source, TinyTeacher(), threads=1, quiet=True)
+    assert tree(path) == before
 
 
 def test_a_file_that_cannot_be_read_is_no_bad_picture(world):

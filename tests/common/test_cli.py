@@ -50,6 +50,7 @@ def raising(error: Exception) -> Result:
         (OSError("what a library says\nat length"), "what a library says: put that right"),
         (MemoryError(), "out of memory (MemoryError): close other programs"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "out of memory (CUDA out of memory. Tried): close"),
+        (torch.OutOfMemoryError("no room"), "out of memory (no room): close other programs"),
         (RuntimeError("[x] DefaultCPUAllocator: can't allocate memory"), "out of memory ([x] DefaultCPUAllocator"),
     ],
 )

@@ -111,6 +111,21 @@ def test_a_step_is_as_long_as_the_clipped_gradient(precision):
     assert moved.norm().item() == pytest.approx(0.1 * 0.03, rel=1e-4)
 
 
+def test_the_confidence_of_a_batch_is_that_of_its_geometry_term():
+    """k * relu(confidence - cos) * confidence, written out; the dropout is that of the step."""
+
+    def fresh() -> Trainer:
+        torch.manual_seed(5)
+        head = build_head({"margin": "adaface", "geometry": "cached", "geometry_k": 2.0}, CLASSES, DIM)
+        return Trainer(Student(False), head, TrainConfig(batch_size=ROWS, lr=0.1), CPU, 1)
+
+    confidence = torch.linspace(0.1, 0.9, ROWS)
+    given = batch(0)._replace(confidence=confidence)
+    cos_st = nn.functional.cosine_similarity(fresh()._forward(given.faces, 20, 0), given.f_t)
+    expected = (2 * (confidence - cos_st).relu() * confidence).mean().item()
+    assert fresh().step(given, 20, 10)["geometry"].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_averaged_weights_follow_their_formula():
     trained = no_dropout(trainer(over_batch=True, ema=0.3))
     expected = {name: value.clone() for name, value in trained.student.state_dict().items()}
