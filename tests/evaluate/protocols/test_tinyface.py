@@ -57,6 +57,7 @@ def test_a_distractor_of_zeros_changes_next_to_nothing(protocol):
         ({"probe_paths": np.array(["x/face.jpg"])}, "must start with the person's number"),
         ({"distractor_paths": np.array(["-1_999999.jpg"])}, "no image has this name"),
         ({"probe_paths": np.array([1, 2])}, "file names"),
+        ({"probe_paths": np.array(["1_a.jpg", 2], object)}, "file names"),
     ],
 )
 def test_a_protocol_that_does_not_fit_is_refused(protocol, change, message):

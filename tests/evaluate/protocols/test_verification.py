@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluate.protocols.verification import pair_distances, ten_fold, verify_distances
+from evaluate.protocols.verification import _threshold_at_far, pair_distances, ten_fold, verify_distances
 
 PEERS = ("insightface", "cvlface", "adaface")
 
@@ -110,3 +110,19 @@ def test_shapes_that_do_not_match_are_refused():
         ten_fold(a, b, issame[:-1])
     with pytest.raises(DataError, match="4 pairs cannot be split into 10 folds"):
         ten_fold(a[:4], b[:4], issame[:4])
+
+
+def test_a_threshold_between_two_stairs_lies_on_the_line_from_the_end_of_one_to_the_start_of_the_other():
+    far, thresholds = np.array([0, 0.1, 0.1, 0.5, 0.5]), np.array([0, 1.0, 2.0, 3.0, 4.0])
+    for target, expected in ((0.2, 2.25), (0.3, 2.5), (0.05, 0.5)):
+        assert _threshold_at_far(far, thresholds, target) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_summary_gives_thresholds_as_the_cosines_of_unit_vectors():
+    """Of unit rows at an angle: cos = 1 - d / 2 for the squared distance d."""
+    cosine = np.array([0.9, 0.1, 0.8, 0.2])
+    result = verify_distances(2 - 2 * cosine, np.array([True, False, True, False]), folds=2, far_targets=(0.5,))
+    summary = result.summary()
+    assert result.impostors == 2
+    assert summary["threshold"] == pytest.approx(1 - result.threshold / 2, abs=1e-12)
+    assert summary["tar_at_most_far"]["0.5"]["threshold"] == pytest.approx(0.8, abs=1e-12)
