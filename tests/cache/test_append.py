@@ -10,8 +10,7 @@ from cache.build import build
 from cache.reader import TeacherCache
 from common.errors import CacheError
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 
 def of_views(count: int, policy: str = "flip+adaface", **cache):
