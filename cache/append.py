@@ -24,10 +24,10 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     """
     path = config.cache_dir
     with at_work(path, "an append") as claims:
-        have = read_manifest(path)
+        kept = read_manifest(path)
         layout, manifest = describe(config, source, teacher, Views.of(config.views))
-        count = have["views"]["count"]
-        refuse_difference(path, have, _with_views(manifest, count), BINDS_BUILD)
+        count = kept["views"]["count"]
+        refuse_difference(path, kept, _with_views(manifest, count), BINDS_BUILD)
         if layout.views < count:
             raise CacheError(
                 f"{path}: has {count} views, views.count is {layout.views}: views are added, never taken away"
@@ -35,7 +35,7 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
         if layout.views > count:
             refuse_too_many_shards(path, layout)
             # The arrays' own metadata follow from this and are written with the seal.
-            write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
+            write_manifest(path, {**_with_views(kept, layout.views), "sealed": None})
         claims.share("an append")  # from here on it is a build, which others may join
         return go_on(config, source, teacher, threads, claims, quiet)
 
