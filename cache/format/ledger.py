@@ -8,7 +8,6 @@ into the attributes of the Zarr group `ledger`. With every unit stands what it w
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,25 @@ def read_runtimes(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _parts(path: Path) -> Iterator[Record]:
     """What was gathered, then the file of every unit finished since."""
+    finished = _unit_records(path, None)
     yield _gathered(path)
+    yield from finished
+
+
+def _unit_records(path: Path, names: set[str] | None) -> list[Record]:
+    """The files of finished units (None: of all), read before what was gathered: sealing writes that, then drops them.
+
+    The folder is listed first; a network disk then looks for what is new in it.
+    """
+    found = []
     for file in sorted((path / "ledger").glob("view*.json")):
-        yield read_document(file, Record, CacheError, REMOVE_AND_BUILD)
+        if names is None or file.stem in names:
+            try:
+                found.append(read_document(file, Record, CacheError, REMOVE_AND_BUILD))
+            except CacheError:
+                if file.exists():
+                    raise
+    return found
 
 
 def _gathered(path: Path) -> Record:
@@ -84,18 +99,8 @@ def finished_units(path: Path, layout: Layout, among: Iterable[Unit] | None = No
     Others may finish units, and seal, meanwhile.
     """
     units = list(layout.units() if among is None else among)
-    entries: dict[str, FileEntry] = {}
-    recorded = set(os.listdir(path / "ledger"))  # listed first: a network disk then looks for what is new in it
-    for unit in units:
-        file = path / "ledger" / f"{unit.name}.json"
-        if file.name in recorded:
-            try:
-                entries |= read_document(file, Record, CacheError, REMOVE_AND_BUILD)["files"]
-            except CacheError:
-                if file.exists():
-                    raise
-    # After them: sealing gathers the units' entries here before it drops their files.
-    entries = {**_gathered(path)["files"], **entries}
+    records = _unit_records(path, {unit.name for unit in units})
+    entries = {name: entry for part in (_gathered(path), *records) for name, entry in part["files"].items()}
     return {unit for unit in units if all(_present(path, entries, name) for name in layout.files_of(unit))}
 
 

@@ -70,18 +70,18 @@ class Claims:
             self._heart.join()
         if self._handle < 0:
             return
+        self.worker.ended = True
+        with suppress(OSError):
+            self._write()
+        os.close(self._handle)
+        self._handle = -1
         with suppress(OSError):
             for name in self._open:
                 if self.holds(name):
                     (self.folder / name).unlink(missing_ok=True)
-            if self.me in claimed_parts(self.target).values():
-                self.worker.ended = True
-                self._write()
-            else:
+            if self.me not in claimed_parts(self.target).values():
                 (self.folder / self.me).unlink(missing_ok=True)
                 self.folder.rmdir()
-        os.close(self._handle)
-        self._handle = -1
 
     def share(self, what: str) -> None:
         """Go on as one of many."""
