@@ -26,9 +26,9 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
     """
     path = config.cache_dir
     with at_work(path, "an append") as claims:
-        have = read_manifest(path)
+        kept = read_manifest(path)
         layout, manifest = describe(config, source, teacher, Views.of(config.views))
-        count = have["views"]["count"]
+        count = kept["views"]["count"]
         refuse_another_cache(config, _with_views(manifest, count), runtime_of(config.cache, teacher, threads))
         if layout.views < count:
             raise CacheError(
@@ -36,10 +36,10 @@ def append(config: Config, source: FaceSource, teacher: FaceModel, threads: int,
             )
         if layout.views > count:
             refuse_too_many_shards(path, layout)
-            if have["sealed"] is not None:
+            if kept["sealed"] is not None:
                 _refuse_damage(path, count)
             # The arrays' own metadata follow from this and are written with the seal.
-            write_manifest(path, {**_with_views(have, layout.views), "sealed": None})
+            write_manifest(path, {**_with_views(kept, layout.views), "sealed": None})
         claims.share("an append")  # from here on it is a build, which others may join
         return go_on(config, source, teacher, threads, claims, quiet)
 

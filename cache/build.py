@@ -106,10 +106,10 @@ def go_on(
     refuse_another_cache(config, manifest, runtime)
     if read_manifest(path)["sealed"] is not None:
         return path
-    mine = list(layout.units())[part]
-    finished = finished_units(path, layout, mine)
-    left = [unit for unit in mine if unit not in finished]
-    total, done = (sum(unit.stop - unit.start for unit in units) for units in (mine, finished))
+    asked = list(layout.units())[part]
+    finished = finished_units(path, layout, asked)
+    left = [unit for unit in asked if unit not in finished]
+    total, done = (sum(unit.stop - unit.start for unit in units) for units in (asked, finished))
     with progress("teacher", total, done, quiet=quiet or launched_rank() > 0) as advance:
         units = OpenUnits(path, layout, left, claims, advance)
         while units.left:

@@ -56,8 +56,8 @@ def plan_build(config: Config, root: Path, device: str = "cpu", threads: int | N
 
 def _plan_disk(plan: Plan, path: Path, layout: Layout) -> None:
     """Add what is wrong with the room for what is not there yet."""
-    have = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0
-    needed, free = layout.bytes_on_disk - have, free_bytes(path)
+    written = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0
+    needed, free = layout.bytes_on_disk - written, free_bytes(path)
     if free < needed:
         plan.missing.append(
             f"{path}: {size_text(needed)} to write, {size_text(free)} free: set cache.path, or make room"

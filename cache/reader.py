@@ -154,8 +154,8 @@ class TeacherCache:
         See `common.models.identity.known_of`. Raises CacheError naming every field that differs, with both values, and
         ModelError when the weights are on this machine and do not open as the config says.
         """
-        have = self.manifest["teacher"]
-        refuse_teacher(self.path, have, known_of(teacher, root, have))
+        cached = self.manifest["teacher"]
+        refuse_teacher(self.path, cached, known_of(teacher, root, cached))
 
     def _check_whole(self, name: str) -> None:
         """Compare the bytes of a small array that is read as a whole with the ledger."""

@@ -77,8 +77,7 @@ def replay(cache: TeacherCache, source: FaceSource, teacher: FaceModel, pairs: i
                 same.append((sample, view))
         if faces:
             fresh = teacher.embed(np.stack(faces))
-            at = np.array(same)
-            stored = cache.gather(at[:, 0], at[:, 1])
+            stored = cache.gather(*np.array(same).T)
             lengths = np.linalg.norm(fresh, axis=1) * np.linalg.norm(stored, axis=1)
             cosines.append((fresh * stored).sum(1) / lengths)
             found.teacher += [
@@ -100,15 +99,15 @@ def _render_again(
     except DataError as error:
         if isinstance(error.__cause__, OSError):
             raise
-    at = np.array([sample])
-    if zlib.crc32(jpeg) != cache.picture(at)[0]:
+    samples = np.array([sample])
+    if zlib.crc32(jpeg) != cache.picture(samples)[0]:
         changed = found.data
     else:
         changed = found.views if found.decoders[0] == found.decoders[1] else found.decoder
     if face is None:
         agrees = sample in cache.skipped
     else:
-        agrees = sample not in cache.skipped and pixel_digest(face) == cache.pixels(at, view)[0]
+        agrees = sample not in cache.skipped and pixel_digest(face) == cache.pixels(samples, view)[0]
     # A picture that was packed into other bytes of the same pixels is other data nevertheless.
     if changed is found.data or not agrees:
         changed.append((sample, view))

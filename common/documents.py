@@ -35,8 +35,8 @@ def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserE
         return TypeAdapter(kind).validate_json(content)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
-        at = ".".join(map(str, first["loc"]))
-        raise error(f"{origin}: damaged{f' at {at}' if at else ''} ({first['msg']}): {remedy}") from None
+        field = ".".join(map(str, first["loc"]))
+        raise error(f"{origin}: damaged{f' at {field}' if field else ''} ({first['msg']}): {remedy}") from None
     except (RecursionError, MemoryError) as wrong:
         raise error(f"{origin}: damaged ({type(wrong).__name__}): {remedy}") from None
 

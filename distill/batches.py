@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cache.several import CachedTeacher
-from common.config import Config, ViewsConfig
+from common.config import Config, Verify, ViewsConfig
 from common.errors import DataError
 from common.faces import FaceSource, Views, epoch_order, refuse_mixed_sizes, view_numbers
 from common.models import fit
-from distill.pixels import Verify, check_pixels
+from distill.pixels import check_pixels
 
 
 class TrainingBatch(NamedTuple):

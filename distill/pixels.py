@@ -1,15 +1,15 @@
 """Rendered pixels are compared with what the teacher saw, in the worker that has them at hand anyway."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import assert_never
 
 import numpy as np
 
 from cache.several import CachedTeacher
+from common.config import Verify
 from common.errors import CacheError
 from common.faces import pixel_digest, words
 
-Verify = Literal["off", "sample", "all"]
 STREAM_PIXEL_CHECK = 17
 SHARE = 0.01
 
@@ -19,10 +19,18 @@ def checked_rows(verify: Verify, samples: np.ndarray, epoch: int) -> np.ndarray:
 
     A sample's draw is a pure function of its number and the epoch, so each epoch looks at others.
     """
-    if verify != "sample" or not len(samples):
-        return np.arange(len(samples) if verify == "all" else 0)
-    word = words(0, STREAM_PIXEL_CHECK, samples, epoch)[:, 0]
-    return np.union1d(np.flatnonzero(word < SHARE * 2**32), word.argmin())
+    match verify:
+        case "off":
+            return np.arange(0)
+        case "all":
+            return np.arange(len(samples))
+        case "sample":
+            if not len(samples):
+                return np.arange(0)
+            word = words(0, STREAM_PIXEL_CHECK, samples, epoch)[:, 0]
+            return np.union1d(np.flatnonzero(word < SHARE * 2**32), word.argmin())
+        case unknown:
+            assert_never(unknown)
 
 
 def check_pixels(

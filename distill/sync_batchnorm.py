@@ -41,8 +41,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             return super().forward(input)
-        normalised: Tensor = _GlobalNorm.apply(input, self.weight, self.bias, self)
-        return normalised
+        return _GlobalNorm.apply(input, self.weight, self.bias, self)  # type: ignore[no-untyped-call,no-any-return]
 
     def follow(self, mean: Tensor, variance: Tensor, rows: int) -> None:
         """Move the running statistics towards a global batch's, the variance unbiased as torch does."""

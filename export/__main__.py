@@ -5,11 +5,11 @@ python -m export weights ir50_bare.pth ir50.safetensors --channel-order bgr
 """
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from common.cli import Commands
+from common.config import ChannelOrder
 from common.output import say
 
 
@@ -31,7 +31,7 @@ def weights(
     target: Path,
     architecture: str | None,
     embedding_size: int | None,
-    channel_order: Literal["rgb", "bgr"] | None,
+    channel_order: ChannelOrder | None,
     mean: float | None,
     std: float | None,
 ) -> None:

@@ -1,5 +1,6 @@
 """A world small enough for tests: a few people in the true format, a teacher that is one matrix, a config."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,3 +92,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     write_faces(tmp_path / "data" / "faces")
     return tmp_path
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file of a folder with its digest."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

@@ -112,11 +112,11 @@ def _plot_cosines(found: Audit, cache: TeacherCache, png: Path) -> None:
             axes.stairs(faces / len(values), edges, fill=True, color=colour, alpha=0.35)
         axes.stairs(faces / len(values), edges, color=colour, linewidth=1.5, label=f"{kind}: {len(values):,} faces")
         rows += [(kind, *ends) for ends in zip(edges[:-1].tolist(), edges[1:].tolist(), faces.tolist(), strict=True)]
-    for at, text, style in (
+    for cosine, text, style in (
         (found.noise_below, f"label noise below {found.noise_below:.3f}", "--"),
         (found.duplicate_above, f"duplicates from {found.duplicate_above:.3f}", ":"),
     ):
-        axes.axvline(at, color="0.3", linestyle=style, linewidth=1.2, label=text)
+        axes.axvline(cosine, color="0.3", linestyle=style, linewidth=1.2, label=text)
     # The stored confidence of people with one face is 1: that spike would flatten all the rest. Room for the legend.
     tops = [np.histogram(values, edges)[0].max() / len(values) for _, values in kinds[:2] if len(values)]
     axes.set_ylim(0, 1.5 * max(tops, default=1))

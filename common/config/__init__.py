@@ -8,23 +8,27 @@ from common.config.cache import CacheConfig
 from common.config.evaluate import MeasureConfig
 from common.config.experiment import Config
 from common.config.file import load_config, toml_of
-from common.config.head import HeadConfig
+from common.config.head import HeadConfig, HeadPrecision
 from common.config.section import Positive, Precision, Section
-from common.config.teacher import ModelConfig
-from common.config.train import TrainConfig
-from common.config.views import OPERATIONS, ViewsConfig
+from common.config.teacher import ChannelOrder, ModelConfig
+from common.config.train import TrainConfig, Verify
+from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
 
 __all__ = [
     "OPERATIONS",
     "CacheConfig",
+    "ChannelOrder",
     "Config",
     "HeadConfig",
+    "HeadPrecision",
     "MeasureConfig",
     "ModelConfig",
     "Positive",
     "Precision",
     "Section",
     "TrainConfig",
+    "Verify",
+    "ViewOrder",
     "ViewsConfig",
     "load_config",
     "toml_of",

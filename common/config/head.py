@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from common.config.recipes import RECIPES
 from common.config.section import Fraction, NotNegative, Section, Text
 
+HeadPrecision = Literal["float32", "bfloat16"]
+
 
 class HeadConfig(Section):
     """Margin x class centres x geometry; the maths is in docs/method.md.
@@ -39,7 +41,7 @@ class HeadConfig(Section):
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: HeadPrecision = "float32"
     logits_mib: NotNegative = 1024
     split_classes: bool = False
     sample_rate: Annotated[float, Field(gt=0, le=1)] = 1.0

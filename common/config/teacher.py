@@ -6,6 +6,8 @@ from pydantic import Field
 
 from common.config.section import Positive, Precision, Section, Text
 
+ChannelOrder = Literal["rgb", "bgr"]
+
 
 class ModelConfig(Section):
     """A face model: whose weights, which network, and what the network wants to see.
@@ -19,7 +21,7 @@ class ModelConfig(Section):
     architecture: Text | None = None
     embedding_size: Positive | None = None
     size: tuple[Positive, Positive] | None = None
-    channel_order: Literal["rgb", "bgr"] | None = None
+    channel_order: ChannelOrder | None = None
     mean: float | None = None
     std: Annotated[float, Field(gt=0)] | None = None
     precision: Precision = "float32"

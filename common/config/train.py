@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from common.config.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
 
+Verify = Literal["off", "sample", "all"]
+
 
 class TrainConfig(Section):
     """Stage two's optimiser, schedule and pace. batch_size is that of one rank.
@@ -43,7 +45,7 @@ class TrainConfig(Section):
     )
     evaluate_every: NotNegative = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
     best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
-    verify: Literal["off", "sample", "all"] = "sample"
+    verify: Verify = "sample"
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:

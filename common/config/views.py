@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from common.config.section import Fraction, PositiveFraction, Section
 
+ViewOrder = Literal["random", "cycle"]
+
 # Policies that have a number of views of their own; the others take as many as wanted.
 VIEWS_OF_POLICY = {"none": 1, "flip": 2}
 DEFAULT_VIEWS = 8
@@ -31,7 +33,7 @@ class ViewsConfig(Section):
     count: Annotated[int, Field(gt=0, le=MOST_VIEWS)] | None = Field(
         None, description="views a sample: `none` has 1 and `flip` has 2; the others as many as wanted, 8 unless said"
     )
-    order: Literal["random", "cycle"] = "random"
+    order: ViewOrder = "random"
     crop_probability: Fraction = 0.2
     crop_area: tuple[PositiveFraction, PositiveFraction] = (0.2, 1.0)
     crop_aspect: tuple[PositiveFraction, Annotated[float, Field(ge=1, le=100)]] = (3 / 4, 4 / 3)

@@ -3,7 +3,7 @@
 Aligned faces need none of this. It happens before the views, so that teacher and student see the same pixels.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, assert_never
 
 import cv2
 import numpy as np
@@ -16,24 +16,32 @@ Size = tuple[int, int]
 class Fit(NamedTuple):
     """How a picture becomes one of (height, width) `size`: its middle of that size, or all of it, resized."""
 
-    how: Literal["crop", "resize"]
+    method: Literal["crop", "resize"]
     size: Size
 
     def __str__(self) -> str:
-        return f"{self.how} {self.size[0]}x{self.size[1]}"
+        return f"{self.method} {self.size[0]}x{self.size[1]}"
 
     def apply(self, rgb: np.ndarray, name: str) -> np.ndarray:
         """uint8 (H,W,3) RGB of `size`. Raises DataError where `crop` would have to add pixels."""
-        if self.how == "resize":
-            return resized(rgb, self.size)
-        (have_height, have_width), (height, width) = rgb.shape[:2], self.size
-        if have_height < height or have_width < width:
-            raise DataError(
-                f'{name}: {have_height}x{have_width} pixels, faces.fit = "crop" takes {height}x{width} of them: '
-                'set "resize", or leave the picture out'
-            )
-        top, left = (have_height - height) // 2, (have_width - width) // 2
-        return np.ascontiguousarray(rgb[top : top + height, left : left + width])
+        match self.method:
+            case "resize":
+                return resized(rgb, self.size)
+            case "crop":
+                return _middle(rgb, self.size, name)
+            case unknown:
+                assert_never(unknown)
+
+
+def _middle(rgb: np.ndarray, size: Size, name: str) -> np.ndarray:
+    (full_height, full_width), (height, width) = rgb.shape[:2], size
+    if full_height < height or full_width < width:
+        raise DataError(
+            f'{name}: {full_height}x{full_width} pixels, faces.fit = "crop" takes {height}x{width} of them: '
+            'set "resize", or leave the picture out'
+        )
+    top, left = (full_height - height) // 2, (full_width - width) // 2
+    return np.ascontiguousarray(rgb[top : top + height, left : left + width])
 
 
 def resized(rgb: np.ndarray, size: Size) -> np.ndarray:

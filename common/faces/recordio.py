@@ -248,11 +248,11 @@ class RecordWriter:
 def _magic_positions(raw: bytes) -> list[int]:
     """Where the magic stands in `raw` at a multiple of 4."""
     found = []
-    at = raw.find(MAGIC)
-    while at >= 0:
-        if at % 4 == 0:
-            found.append(at)
-        at = raw.find(MAGIC, at + 1)
+    position = raw.find(MAGIC)
+    while position >= 0:
+        if position % 4 == 0:
+            found.append(position)
+        position = raw.find(MAGIC, position + 1)
     return found
 
 

@@ -126,7 +126,7 @@ class RecordIndex(Sequence[int]):
         """Same keys in the same order as another index or any sequence of numbers."""
         if not isinstance(other, Sequence):
             return NotImplemented
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return len(self) == len(other) and all(own == others for own, others in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -11,13 +11,13 @@ a cache, not the luck of their mirrors and crops.
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self, assert_never
 
 import cv2
 import numpy as np
 from pydantic import ValidationError
 
-from common.config import OPERATIONS, ViewsConfig
+from common.config import OPERATIONS, ViewOrder, ViewsConfig
 from common.errors import ConfigError
 from common.faces.augment import augment
 from common.faces.philox import four_words, words
@@ -104,7 +104,7 @@ def view_numbers(
     views_seed: int,
     train_seed: int,
     count: int,
-    order: Literal["random", "cycle"] = "random",
+    order: ViewOrder = "random",
 ) -> np.ndarray:
     """The view each sample shows in an epoch: int64 (B,) in 0..count-1, a pure function of its arguments.
 
@@ -112,11 +112,19 @@ def view_numbers(
     starting at a random one so that an epoch still mixes views. Either seed alone gives other draws.
     """
     low, high, *_ = four_words(views_seed, STREAM_CHOICE_SEED, train_seed, 0)
-    at = 0 if order == "cycle" else epoch
-    word = words(low | high << 32, STREAM_VIEW_CHOICE, np.asarray(samples), at)[..., 0].astype(np.uint64)
-    # Fixed-point multiplication instead of a remainder: no bias worth naming, and no float rounding.
-    start = (word * np.uint64(count) >> np.uint64(32)).astype(np.int64)
-    return (start + epoch) % count if order == "cycle" else start
+
+    def drawn_in(draw_epoch: int) -> np.ndarray:
+        word = words(low | high << 32, STREAM_VIEW_CHOICE, np.asarray(samples), draw_epoch)[..., 0].astype(np.uint64)
+        # Fixed-point multiplication instead of a remainder: no bias worth naming, and no float rounding.
+        return (word * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+
+    match order:
+        case "random":
+            return drawn_in(epoch)
+        case "cycle":
+            return (drawn_in(0) + epoch) % count
+        case unknown:
+            assert_never(unknown)
 
 
 def epoch_order(total: int, epoch: int, seed: int) -> np.ndarray:

@@ -141,20 +141,20 @@ def fit(faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([resized(face, size) for face in faces])
 
 
-def refuse_other_size(source: FaceSource, size: tuple[int, int], whose: str) -> None:
+def refuse_other_size(source: FaceSource, size: tuple[int, int], network: str) -> None:
     """Raises DataError for faces that `fit` would have to resize: they are not aligned as the network's were.
 
     One picture is looked at, the first that decodes; that all are of one size is seen when they are used.
     """
     for sample in range(len(source)):
         try:
-            have = source.rgb(sample).shape[:2]
+            found = source.rgb(sample).shape[:2]
         except DataError:
             continue  # whether it may be left out is for others to say
-        if have != size and not (have[0] == size[0] and have[1] > size[1]):
+        if found != size and not (found[0] == size[0] and found[1] > size[1]):
             told = "faces.size" if source.fit is not None else 'faces.fit = "crop" or "resize"'
             raise DataError(
-                f"{source.name(sample)}: {have[0]}x{have[1]} pixels, {whose} takes {size[0]}x{size[1]}: align the "
+                f"{source.name(sample)}: {found[0]}x{found[1]} pixels, {network} takes {size[0]}x{size[1]}: align the "
                 f"faces first (docs/data.md), or say how they fit: {told}"
             )
         return

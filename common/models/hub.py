@@ -183,7 +183,7 @@ def _silent(error: Exception) -> bool:
 
 def _explain(error: Exception, repo: str, revision: str | None) -> NoReturn:
     """Turn the client's exception into one line that says what to do; anything that is not the client's goes on."""
-    at = revision or "main"
+    asked_revision = revision or "main"
     status = getattr(getattr(error, "response", None), "status_code", None)
     match error:
         case ModelError():
@@ -193,7 +193,7 @@ def _explain(error: Exception, repo: str, revision: str | None) -> NoReturn:
         case errors.GatedRepoError():
             told = f"is gated; accept its terms on {constants.ENDPOINT}/{repo} and set HF_TOKEN"
         case errors.RevisionNotFoundError():
-            told = f"has no revision {at}"
+            told = f"has no revision {asked_revision}"
         case errors.RepositoryNotFoundError():
             told = "does not exist, or is private: check the name, or set HF_TOKEN to a token that may read it"
         case _ if status in (401, 403):
@@ -203,7 +203,8 @@ def _explain(error: Exception, repo: str, revision: str | None) -> NoReturn:
         case TooSlow():
             told = f"{constants.ENDPOINT}: {error}; check the network or HF_ENDPOINT, and run again"
         case _ if type(error).__name__ in ("ConnectError", "ConnectTimeout", "ReadTimeout"):
-            told = f"no answer from {constants.ENDPOINT} and revision {at} is not on this disk; check the network"
+            missing = f"revision {asked_revision} is not on this disk"
+            told = f"no answer from {constants.ENDPOINT} and {missing}; check the network"
         case _ if isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "huggingface_hub")):
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             told = f"the download failed ({printable(said)}); run again"

@@ -7,11 +7,10 @@ Each field may be unknown (None); `first_known` lets the more specific source wi
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
+from common.config import ChannelOrder
 from common.errors import DataError
-
-ChannelOrder = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from common.config import ChannelOrder
 from common.errors import ModelError
 from common.models.hub import WEIGHTS, HubFile, fetch_weights, kept
 from common.models.hub_transfer import COMMIT
@@ -104,7 +104,7 @@ def hub_name(weights: str, root: Path) -> tuple[str, str | None] | None:
     return match["repo"], match["file"]
 
 
-def color_space_beside(path: Path) -> Literal["rgb", "bgr"] | None:
+def color_space_beside(path: Path) -> ChannelOrder | None:
     """Channel order in the `model.yaml` that CVLFace keeps next to its weights, if there is one.
 
     Only that one line is read: CVLFace's own wrapper flips the channels when it says BGR.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.config import HeadPrecision
 from distill.head.class_shard import ClassShard, keep_whole_weight
 
 INIT_STD = 0.01
@@ -41,7 +42,7 @@ class KeptCenters(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, shard: ClassShard, dim: int, precision: str = "float32") -> None:
+    def __init__(self, shard: ClassShard, dim: int, precision: HeadPrecision = "float32") -> None:
         """precision: of the kept directions; `float32` keeps the centres' own."""
         super().__init__()
         self.shard = shard

@@ -120,7 +120,7 @@ class Head(nn.Module):
                 stats["alpha"] = self._distil(labels, cos_st, lam, unit_t)
         scaler = self._scaler(norm, cos_st, self._trust(lam, confidence), epoch, stats)
         columns = Columns(self.centers, labels, self._sample(labels, step))
-        loss, target_logit = MarginCrossEntropy.apply(
+        loss, target_logit = MarginCrossEntropy.apply(  # type: ignore[no-untyped-call]
             unit_s, self.centers.weight, batch, columns, self._margin(scaler), self.arithmetic
         )
         stats |= {"norm": norm.mean(), "target_logit": target_logit}

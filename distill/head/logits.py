@@ -6,11 +6,13 @@ for the gradient, so that nothing of size B x C exists.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.config import HeadPrecision
 from distill.head.columns import Chunk, Columns
 
 
@@ -21,7 +23,7 @@ class Arithmetic:
     s: float
     limit: float | None = None
     keep: int = 1 << 30
-    precision: str = "float32"
+    precision: HeadPrecision = "float32"
 
 
 class Logits:
@@ -82,13 +84,21 @@ class Logits:
         return logits
 
 
-def product(a: Tensor, b: Tensor, precision: str) -> Tensor:
+def product(a: Tensor, b: Tensor, precision: HeadPrecision) -> Tensor:
     """a (n,k) @ b (k,m) -> (n,m), of a's dtype whatever the precision; two or three of them are nearly all of a head.
 
     precision: `bfloat16` rounds both operands and the result to 8 bits; `float32` rounds to a's own dtype.
     """
-    if precision == "bfloat16":
-        return (a.bfloat16() @ b.bfloat16()).to(a.dtype)
+    match precision:
+        case "bfloat16":
+            return (a.bfloat16() @ b.bfloat16()).to(a.dtype)
+        case "float32":
+            return _full_product(a, b)
+        case unknown:
+            assert_never(unknown)
+
+
+def _full_product(a: Tensor, b: Tensor) -> Tensor:
     if a.device.type == "cpu" and a.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         # oneDNN uses AVX-512 on any make of CPU, MKL (behind `@`) on Intel's alone; benchmarks/head.py has the ratio.
         return F.linear(a.contiguous().to_mkldnn(), b.T.contiguous().to_mkldnn()).to_dense()

@@ -123,7 +123,8 @@ class RoundedScores(SortedScores):
             self._highest = self._where(lambda block: block >= self._high)
         highest: np.ndarray = self._highest
         scores = self.rounded[highest]
-        return highest[(scores >= low) & (scores <= high)]
+        inside: np.ndarray = highest[(scores >= low) & (scores <= high)]
+        return inside
 
     def _where(self, test: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         found = []

@@ -11,8 +11,7 @@ from cache.reader import TeacherCache
 from cache.repair import repair
 from common.errors import CacheError
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 
 def of_views(count: int, policy: str = "flip+adaface", **cache):

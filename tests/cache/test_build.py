@@ -1,6 +1,5 @@
 """Stage one: what is stored, what binds it, and that an interruption leaves no trace."""
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -15,21 +14,14 @@ from common.errors import CacheError, DataError, ModelError
 from common.faces.pixels import encode_jpeg
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
-from common.faces.training_faces import open_faces
 from common.models.model_check import labelled_sample
-from tests.tiny import TinyTeacher, experiment, jpegs, portrait, write_faces
+from tests.tiny import TinyTeacher, experiment, jpegs, portrait, tree, write_faces
 
 
 def build_here(teacher: TinyTeacher | None = None, **sections) -> Path:
     config = experiment(**sections)
     source = open_source("data/faces")
     return build(config, source, teacher or TinyTeacher(), threads=1, quiet=True)
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """Every file of a folder with its digest."""
-    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def test_the_store_holds_what_the_teacher_says_of_every_view(world):
@@ -174,14 +166,3 @@ def test_a_check_of_the_teacher_on_faces_of_mixed_size_is_the_same_line(world):
     write_recordio_dataset(world / "data" / "faces", people)
     with pytest.raises(DataError, match=r"record 2: 96x112 pixels, where .*record 1 has 112x112: align all faces"):
         labelled_sample(open_source("data/faces"))
-
-
-def test_missing_faces_say_where_to_get_them(world):
-    config = experiment(faces={"path": "nowhere", "origin": "Ask the librarian."})
-    with pytest.raises(ValueError, match=r"data/nowhere: no training faces there\. Ask the librarian\."):
-        open_faces(config, Path("data"))
-
-
-def test_other_numbers_than_expected_are_refused(world):
-    with pytest.raises(ValueError, match="35 samples, the config expects 36"):
-        open_faces(experiment(faces={"samples": 36}), Path("data"))

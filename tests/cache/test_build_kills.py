@@ -18,8 +18,7 @@ import torch.distributed as dist
 from cache.build import build
 from cache.verify import check_store
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 RANKS = 2
 LOADED = ["torch.distributed", "cache.build", "common.faces", "tests.cache.test_build_kills"]
@@ -113,7 +112,7 @@ def test_a_rank_that_dies_ends_the_build_by_name_and_the_next_one_finishes(world
         "import torch.distributed as dist\n"
         "from cache.build import build\n"
         "from common.faces import open_source\n"
-        "from tests.tiny import TinyTeacher, experiment\n"
+        "from tests.tiny import TinyTeacher, experiment, tree\n"
         "dist.init_process_group('gloo')\n"
         "class Dying(TinyTeacher):\n"
         "    def embed(self, faces):\n"

@@ -18,8 +18,7 @@ from cache.verify import check_store
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.cache.killing import killed_before
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 CACHE, SMALL = Path("caches/tiny"), Path("caches/small")
 SHARDS = {"shard_rows": 20, "chunk_rows": 4, "batch_size": 8}

@@ -20,8 +20,7 @@ from common.errors import CacheError, UserError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
 from common.writers.claims import at_work
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
+from tests.tiny import TinyTeacher, experiment, jpegs, tree, write_faces
 
 CACHE = Path("caches/tiny")
 

@@ -17,8 +17,7 @@ from cache.repair import drop_damaged, repair
 from cache.subset import cut_out
 from common.errors import CacheError
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 UNITS = 10
 

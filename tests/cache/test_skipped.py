@@ -17,8 +17,7 @@ from cache.verify import check_store
 from common.errors import DataError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment, jpegs
+from tests.tiny import TinyTeacher, experiment, jpegs, tree
 
 # A whole class (samples 10..14), a whole chunk and shard (16..23), one face (30), and the last one.
 BAD = [*range(10, 15), *range(16, 24), 30, 34]

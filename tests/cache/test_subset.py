@@ -26,8 +26,7 @@ from common.faces.sources import open_source
 from common.faces.subset import SubsetSource
 from common.faces.training_faces import open_faces
 from distill.train import train
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment, jpegs, write_faces
+from tests.tiny import TinyTeacher, experiment, jpegs, tree, write_faces
 
 CHOSEN = np.array([1, 4, 5])
 ROWS = np.r_[5:10, 20:30]

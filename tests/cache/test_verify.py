@@ -1,4 +1,4 @@
-"""Damage is found, named and mended; replay says what changed."""
+"""Damage is found, named and mended."""
 
 import shutil
 from pathlib import Path
@@ -11,16 +11,12 @@ from cache.__main__ import main
 from cache.build import build
 from cache.reader import TeacherCache
 from cache.repair import drop_damaged
-from cache.replay import replay
 from cache.verify import check_faces, check_store
 from common.config.file import toml_of
 from common.errors import CacheError
-from common.faces.pixels import decode_rgb
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
-from common.faces.views import Views
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment, jpegs
+from tests.tiny import TinyTeacher, experiment, jpegs, tree
 
 
 @pytest.fixture
@@ -115,68 +111,6 @@ def test_an_unfinished_store_is_no_whole_one(world):
     with pytest.raises(KeyboardInterrupt):
         build(experiment(), open_source("data/faces"), TinyTeacher(fail_after=7), threads=1, quiet=True)
     assert "not sealed, 2 of 10 units finished" in check_store(Path("caches/tiny"))[-1]
-
-
-def test_replay_of_unchanged_inputs_agrees(path):
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 40)
-    assert again.faults() == []
-    assert len(again.cosine) == 40
-
-
-def causes(path: Path, teacher: TinyTeacher | None = None, pairs: int = 40) -> list[str]:
-    again = replay(TeacherCache(path), open_source("data/faces"), teacher or TinyTeacher(), pairs)
-    return [fault.split(":")[0] for fault in again.faults()]
-
-
-def test_replay_says_that_the_teacher_changed(path):
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(seed=1), 40)
-    assert len(again.teacher) == 40
-    assert [fault.split(":")[0] for fault in again.faults()] == ["teacher changed"]
-
-
-def test_replay_says_which_pictures_changed(path):
-    people = jpegs(7, 5)
-    people[2][1], people[2][2] = people[2][2], people[2][1]
-    write_recordio_dataset(Path("data/faces"), people)
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 200)
-    assert {sample for sample, _ in again.data} == {11, 12}
-    assert not again.decoder + again.views + again.teacher
-
-
-def test_a_picture_that_no_longer_decodes_is_changed_data(path):
-    people = jpegs(7, 5)
-    people[2][1] = people[2][1][:300]
-    write_recordio_dataset(Path("data/faces"), people)
-    assert causes(path, pairs=200) == ["data changed"]
-
-
-def test_replay_says_that_the_decoder_changed(path, monkeypatch):
-    """Another decoder rounds otherwise and says another version; the encoded pictures are the same."""
-    monkeypatch.setattr("common.faces.sources.decode_rgb", lambda jpeg, name: 255 - decode_rgb(jpeg, name))
-    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
-    assert causes(path) == ["decoder changed"]
-
-
-def test_another_decoder_with_the_same_pixels_is_no_fault(path, monkeypatch):
-    monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
-    assert causes(path) == []
-
-
-def test_replay_says_that_the_views_changed(path, monkeypatch):
-    render = Views.render
-    monkeypatch.setattr(Views, "render", lambda self, rgb, sample, view: render(self, rgb, sample, 0))
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 40)
-    assert [fault.split(":")[0] for fault in again.faults()] == ["views changed"]
-    assert {view for _, view in again.views} == {1}, "view 0 is as stored"
-
-
-def test_each_of_several_causes_is_told_of_its_own_faces(path):
-    people = jpegs(7, 5)
-    people[0][0] = people[6][4]
-    write_recordio_dataset(Path("data/faces"), people)
-    again = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(seed=1), 300)
-    assert {sample for sample, _ in again.data} == {0}
-    assert {sample for sample, _ in again.teacher} == set(range(1, 35))
 
 
 def test_other_labels_of_the_same_pictures_are_changed_data(path):

@@ -19,8 +19,7 @@ from cache.share.share import pull, push
 from cache.verify import check_store
 from common.errors import CacheError
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from cache.build import build
 from cache.format.shards import write_shard
 from common.errors import CacheError
 from common.faces.sources import open_source
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 LIMITS = {200: "caches/tiny/embedding/c/0/0/0", 400: "caches/tiny/ledger", 2000: "caches/tiny"}
 

@@ -30,8 +30,7 @@ from common.documents import LARGEST
 from common.errors import CacheError, UserError
 from common.faces.sources import open_source
 from common.writers.claims import at_work
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 OUT = Path("caches/pulled")
 

@@ -11,8 +11,7 @@ from cache.share.share import pull, push
 from common.errors import CacheError
 from common.faces.sources import open_source
 from tests.cache.share.hub_datasets import Datasets, serving_datasets
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import TinyTeacher, experiment, tree
 
 OUT = Path("caches/pulled")
 REPO = "lab/tiny"

@@ -19,8 +19,7 @@ from common.errors import ModelError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
 from common.writers.claims import Claims, at_work
-from tests.cache.test_build import tree
-from tests.tiny import TinyTeacher, experiment, jpegs
+from tests.tiny import TinyTeacher, experiment, jpegs, tree
 
 SKIP = {"on_bad_image": "skip"}
 CACHE = Path("caches/tiny")

@@ -1,8 +1,8 @@
 """Evaluation at full size, on random embeddings, beside a plain implementation of the same protocols.
 
-    python benchmarks/evaluate.py                     all of it: 5 minutes, 12 GB of memory for the plain TinyFace
-    python benchmarks/evaluate.py --only ijb --pairs any
-    python benchmarks/evaluate.py --scale 0.02        a small version of everything, in seconds
+    python benchmarks/protocols.py                     all of it: 5 minutes, 12 GB of memory for the plain TinyFace
+    python benchmarks/protocols.py --only ijb --pairs any
+    python benchmarks/protocols.py --scale 0.02        a small version of everything, in seconds
 
 IJB-C's size is 469,375 rows of 23,124 templates and 15,658,489 pairs, here of enrolment with probe templates as in
 the protocol (`--pairs any`: of any two templates). Each implementation runs in a process of its own, one after the
