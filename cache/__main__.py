@@ -42,7 +42,8 @@ def _range_of_units(context: click.Context, option: click.Parameter, text: str |
         bounds = [int(number) if number else None for number in (first, last)]
     except ValueError:
         bounds = [-1]
-    if not colon or any(bound is not None and bound < 0 for bound in bounds):
+    start, stop = bounds[0] or 0, bounds[-1]
+    if not colon or start < 0 or (stop is not None and stop <= start):
         raise ConfigError(f"--units {text}: write A:B, two whole numbers with A below B, such as 0:40")
     return slice(*bounds)
 
@@ -92,11 +93,13 @@ def build(
 def seal(config: Config, root: Path) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
     from cache.build import seal_once
+    from cache.format import read_manifest
     from cache.info import describe_cache
     from common.writers import at_work
 
-    with at_work(config.cache_dir, "a build", shared=True) as claims:
-        seal_once(config.cache_dir, claims)
+    if read_manifest(config.cache_dir)["sealed"] is None:
+        with at_work(config.cache_dir, "a build", shared=True) as claims:
+            seal_once(config.cache_dir, claims)
     say(describe_cache(config.cache_dir))
 
 

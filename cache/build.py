@@ -67,7 +67,7 @@ def build(
     layout, manifest = describe(config, source, teacher, Views.of(config.views))
     total = len(list(layout.units()))
     if not range(total)[part]:
-        raise ConfigError(f"--units {part.start}:{part.stop}: no unit of 0:{total}")
+        raise ConfigError(f"--units {part.start}:{part.stop or ''}: this cache has units 0 to {total - 1}")
     if path.exists() and read_manifest(path)["sealed"] is not None:
         # It is only read, and may lie where nothing can be written, a claim neither.
         refuse_another_cache(config, manifest, runtime_of(config.cache, teacher, threads))

@@ -1,5 +1,6 @@
 """A cache as people read it."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,11 @@ def describe_cache(path: Path) -> str:
     if skipped:
         lines["skipped"] = f"{len(skipped):,} pictures that do not decode, such as {next(iter(skipped.values()))}"
     told = [f"  {name:<11}{text}" for name, text in lines.items()]
-    return "\n".join([str(path), *told, *(f"  {'computed':<11}{line}" for line in runtime_lines(path))])
+    return "\n".join([str(path), *told, *(_wrapped(f"  {'computed':<11}{line}") for line in runtime_lines(path))])
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 80, subsequent_indent=" " * 13, break_long_words=False, break_on_hyphens=False)
 
 
 def _confidence(cache: TeacherCache) -> str:

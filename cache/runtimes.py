@@ -54,7 +54,8 @@ def runtime_lines(path: Path) -> list[str]:
         json.dumps(runtime, sort_keys=True) for runtimes in read_runtimes(path).values() for runtime in runtimes
     )
     return [
-        f"{units:,} unit(s) with " + ", ".join(f"{name} {value}" for name, value in _leaves(json.loads(text)))
+        f"{units:,} unit{'s' * (units > 1)} with "
+        + ", ".join(f"{name} {value}" for name, value in _leaves(json.loads(text)))
         for text, units in sorted(used.items(), key=lambda item: (-item[1], item[0]))
     ]
 

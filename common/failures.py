@@ -5,11 +5,14 @@ What is neither is our own mistake, and keeps its traceback.
 """
 
 import errno
+import hashlib
 import os
 import time
 from pathlib import Path
 
 from common.errors import UserError
+
+SAID = "SAID_BY_PROCESSES"  # a folder in which the processes of common/processes.py note what they have said
 
 _ROOM = "make room on that disk and run again: what is finished stays"
 _MEMORY = "close other programs, or ask for smaller batches and fewer workers"
@@ -64,8 +67,11 @@ def lost_a_rank(error: Exception) -> bool:
 def first_to_fail(error: Exception) -> bool:
     """Whether this rank is to speak: the first of this machine's ranks that fails. Always, for a single process.
 
-    A rank that only lost another one gives that one time to speak.
+    A rank that only lost another one gives that one time to speak. Processes that are no ranks (common/processes.py)
+    fail for reasons of their own: each speaks that has something new to say.
     """
+    if folder := os.environ.get(SAID):
+        return _is_first(Path(folder) / hashlib.sha256(f"{error}".encode(errors="replace")).hexdigest())
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not os.environ.get("TORCHELASTIC_ERROR_FILE"):
         return True
     # Elastic launchers give each rank ATTEMPT/RANK/error.json: the attempt's folder is what the ranks share.
@@ -73,6 +79,11 @@ def first_to_fail(error: Exception) -> bool:
     until = time.monotonic() + _SECONDS_FOR_THE_OTHERS
     while lost_a_rank(error) and not said.exists() and time.monotonic() < until:
         time.sleep(0.05)
+    return _is_first(said)
+
+
+def _is_first(said: Path) -> bool:
+    """Whether nobody has made the file yet; it is made. True where none can be made, too."""
     try:
         os.close(os.open(said, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:

@@ -4,16 +4,22 @@ python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
 
 For programs that share their work through the disk (common/writers/claims.py); ranks that compute together need
 torchrun (common/launch.py). Each process finds its number in RANK and LOCAL_RANK, and how many there are in
-LOCAL_WORLD_SIZE.
+LOCAL_WORLD_SIZE. What several fail of alike is said once.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from types import FrameType
 
 import click
+
+from common.failures import SAID
+
+# A terminal sends Ctrl-C to all of them by itself; a second one at once would end in a traceback.
+INTERRUPT_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -21,23 +27,32 @@ def main(arguments: list[str]) -> int:
 
     128 and the signal's number for one that was killed, as a shell has it. Ctrl-C and SIGTERM are handed on.
     """
-    if not arguments or not arguments[0].isdigit() or int(arguments[0]) < 1:
-        click.echo("Error: write how many processes first: python -m common.processes 4 -m cache build", err=True)
+    if len(arguments) < 2 or not arguments[0].isdecimal() or int(arguments[0]) < 1:
+        click.echo("Error: write how many processes, then what: python -m common.processes 4 -m cache build", err=True)
         return 2
-    count = int(arguments[0])
-    processes = [_start(number, count, arguments[1:]) for number in range(count)]
+    with tempfile.TemporaryDirectory() as said:
+        return _run(int(arguments[0]), arguments[1:], said)
+
+
+def _run(count: int, arguments: list[str], said: str) -> int:
+    processes = [_start(number, count, arguments, said) for number in range(count)]
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         for process in processes:
-            process.send_signal(number)
+            if process.returncode is None:  # poll(), and so send_signal(), would take it away from `_first_failure`
+                os.kill(process.pid, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hand_on)
+    def interrupt_later(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, INTERRUPT_SECONDS)
+
+    signal.signal(signal.SIGTERM, hand_on)
+    signal.signal(signal.SIGINT, interrupt_later)
+    signal.signal(signal.SIGALRM, lambda number, frame: hand_on(signal.SIGINT, frame))
     return _first_failure(processes)
 
 
-def _start(number: int, count: int, arguments: list[str]) -> subprocess.Popen[bytes]:
-    ranks = {"RANK": str(number), "LOCAL_RANK": str(number), "LOCAL_WORLD_SIZE": str(count)}
+def _start(number: int, count: int, arguments: list[str], said: str) -> subprocess.Popen[bytes]:
+    ranks = {"RANK": str(number), "LOCAL_RANK": str(number), "LOCAL_WORLD_SIZE": str(count), SAID: said}
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 
 
@@ -53,14 +68,18 @@ def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
         code = os.waitstatus_to_exitcode(raw)
         processes[number].returncode = code  # so that nothing is sent to a process number that is another's by now
         if code < 0:
-            name = signal.Signals(-code).name
-            click.echo(
-                f"Error: process {number} was ended by {name}: is memory short? {len(running)} go on with its work",
-                err=True,
-            )
+            _say_killed(number, signal.Signals(-code), len(running))
             code = 128 - code
         status = status or code
     return status
+
+
+def _say_killed(number: int, by: signal.Signals, left: int) -> None:
+    if by in (signal.SIGTERM, signal.SIGINT):
+        return  # somebody's wish
+    ended = f"process {number} was ended by {by.name}{' (is memory short?)' if by == signal.SIGKILL else ''}"
+    rest = f"{left} of them {'goes' if left == 1 else 'go'} on with its work" if left else "run the same command again"
+    click.echo(f"Error: {ended}: {rest}", err=True)
 
 
 if __name__ == "__main__":

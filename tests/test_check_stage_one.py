@@ -35,17 +35,17 @@ def cut_short(world: Path) -> None:
 
 
 def interrupt_second_unit() -> None:
-    import cache.build
+    import cache.units.compute
 
-    write, done = cache.build._write, []
+    write, done = cache.units.compute._write, []
 
-    def once(*arguments) -> None:
+    def once(*arguments) -> bool:
         if done:
             raise KeyboardInterrupt
         done.append(1)
-        write(*arguments)
+        return write(*arguments)
 
-    cache.build._write = once
+    cache.units.compute._write = once
 
 
 def raw_photos(world: Path) -> None:

@@ -1,5 +1,6 @@
 """One writer of a folder at a time: a lock that says who has it and that a dead owner cannot keep."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import naming
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of disks mounted without locks: Lustre, NFS, some of FUSE
 
 _held: set[int] = set()
 
@@ -28,17 +31,15 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
     """Hold `folder`'s lock, the file `.NAME.lock` beside it, which need not exist yet itself.
 
     what: what its holder does, as a refusal of others names it ("a build"). The kernel frees the lock with its process,
-    so none goes stale. Raises UserError naming holder, machine and process while another has it.
+    so none goes stale. Raises UserError naming holder, machine and process while another has it, and where the disk
+    has no locks.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.with_name(f".{folder.name}.lock")
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     _held.add(handle)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(folder, handle) from None
+        _lock(folder, handle, fcntl.LOCK_EX)
         with naming(file):
             os.truncate(handle, 0)
             os.pwrite(handle, f"{what} (process {os.getpid()} on {socket.gethostname()})".encode(), 0)
@@ -52,19 +53,27 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
 
 
 def refuse_busy(folder: Path) -> None:
-    """Raises UserError while another process holds `folder`'s lock; takes and writes nothing."""
+    """Raises UserError while another process holds `folder`'s lock, or locks do not work; takes and writes nothing."""
     try:
         handle = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _busy(folder, handle) from None
+        _lock(folder, handle, fcntl.LOCK_SH)
     finally:
         os.close(handle)
 
 
-def _busy(folder: Path, handle: int) -> UserError:
-    holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-    return UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it")
+def _lock(folder: Path, handle: int, how: int) -> None:
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+        raise UserError(f"{folder}: {holder} is at work on it: wait for it, or stop it") from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise UserError(
+            f"{folder}: this file system does not lock files ({error.strerror}), so nothing would keep a second writer "
+            "away: put the folder on a local disk, or mount this one with locks (Lustre: -o flock; NFS 3: start lockd)"
+        ) from error

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a two-rank build, again and again: the same command always ends in the same bytes."""
+"""kill -9 at random moments of a build by two processes, again and again: the same command ends in the same bytes."""
 
 import os
 import random
@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch.distributed as dist
 
 from cache.build import build
 from cache.verify import check_store
 from common.faces.sources import open_source
 from tests.tiny import TinyTeacher, experiment, tree
 
-RANKS = 2
-LOADED = ["torch.distributed", "cache.build", "common.faces", "tests.cache.test_build_kills"]
+PROCESSES = 2
+LOADED = ["cache.build", "common.faces", "tests.cache.test_build_kills"]
 
 
 class SlowTeacher(TinyTeacher):
@@ -32,62 +31,59 @@ class SlowTeacher(TinyTeacher):
         return super().embed(faces)
 
 
-def build_as_rank(rank: int, folder: str, meeting: str) -> None:
+def build_slowly(folder: str) -> None:
     os.chdir(folder)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=RANKS)
     build(experiment(), open_source("data/faces"), SlowTeacher(), threads=1, quiet=True)
-    dist.destroy_process_group()
 
 
-def start(folder: Path, number: int) -> list[BaseProcess]:
-    """Two ranks on the way; processes forked from one that has imported everything already."""
+def start(folder: Path) -> list[BaseProcess]:
+    """Two on the way, which know nothing of each other; forked from one that has imported everything already."""
     context = get_context("forkserver")
     context.set_forkserver_preload(LOADED)
-    meeting = folder / f"meeting{number}"
-    ranks = [context.Process(target=build_as_rank, args=(rank, str(folder), str(meeting))) for rank in range(RANKS)]
-    for process in ranks:
+    processes: list[BaseProcess] = [context.Process(target=build_slowly, args=(str(folder),)) for _ in range(PROCESSES)]
+    for process in processes:
         process.start()
-    return ranks
+    return processes
 
 
 def wait_for_work() -> float:
-    """When the first rank began to write: what a process does before, starting and importing, needs no proof."""
+    """When the first of them began to write: what a process does before, starting and importing, needs no proof."""
     while not Path("caches").exists():
         time.sleep(0.001)
     return time.perf_counter()
 
 
-def kill(ranks: list[BaseProcess]) -> None:
-    for process in ranks:
-        process.kill()  # a rank that has ended in the meantime is none the worse for it
-    for process in ranks:
+def kill(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()  # one that has ended in the meantime is none the worse for it
+    for process in processes:
         process.join()
 
 
-def finish(ranks: list[BaseProcess]) -> None:
-    for process in ranks:
+def finish(processes: list[BaseProcess]) -> None:
+    for process in processes:
         process.join(120)
-    assert [process.exitcode for process in ranks] == [0] * RANKS
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
 
 
 def kill_and_go_on(world: Path, rounds: int) -> int:
     """Whether every round ended in the undisturbed bytes; returns how many kills found a half-built store."""
     whole = tree(build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True))
     shutil.rmtree("caches")
-    ranks = start(world, 0)
+    processes = start(world)
     began = wait_for_work()
-    finish(ranks)
+    finish(processes)
     duration = time.perf_counter() - began
     assert tree(Path("caches/tiny")) == whole
     moments, halves = random.Random(1), 0
     for number in range(1, rounds + 1):
         shutil.rmtree("caches")
-        ranks = start(world, 2 * number)
+        processes = start(world)
         wait_for_work()
         time.sleep(moments.uniform(0, duration))
-        kill(ranks)
+        kill(processes)
         halves += Path("caches/tiny").exists() and bool(check_store(Path("caches/tiny")))
-        finish(start(world, 2 * number + 1))
+        finish(start(world))
         assert tree(Path("caches/tiny")) == whole, f"round {number}"
     return halves
 
@@ -108,19 +104,18 @@ def test_a_rank_that_dies_ends_the_build_by_name_and_the_next_one_finishes(world
     shutil.rmtree("caches")
     script = world / "ranks.py"
     script.write_text(
-        "import os, signal, sys\n"
-        "import torch.distributed as dist\n"
+        "import os, signal, sys, time\n"
         "from cache.build import build\n"
         "from common.faces import open_source\n"
-        "from tests.tiny import TinyTeacher, experiment, tree\n"
-        "dist.init_process_group('gloo')\n"
+        "from tests.tiny import TinyTeacher, experiment\n"
         "class Dying(TinyTeacher):\n"
         "    def embed(self, faces):\n"
-        "        if 'die' in sys.argv and dist.get_rank() == 1 and self.calls == 4:\n"
+        "        if 'die' in sys.argv and os.environ['RANK'] == '1' and self.calls == 4:\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        if 'die' in sys.argv and os.environ['RANK'] == '0' and self.calls == 1:\n"
+        "            time.sleep(60)  # until torchrun ends it\n"
         "        return super().embed(faces)\n"
         "build(experiment(), open_source('data/faces'), Dying(), threads=1, quiet=True)\n"
-        "dist.destroy_process_group()\n"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,5 +1,7 @@
 """One writer of a folder at a time, named to whoever comes second, and no lock that outlives its holder."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from common.writers.locks import only_writer
+from common.writers.locks import only_writer, refuse_busy
 
 HOLDER = """
 import sys, time
@@ -64,3 +66,32 @@ def test_a_link_planted_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> 
     with pytest.raises(OSError, match=r"symbolic link|loop"), only_writer(tmp_path / "cache", "a build"):
         pass
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_told_from_another_process(tmp_path, monkeypatch, number):
+    def unsupported(handle: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / ".run.lock").touch()
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    for take in (
+        lambda: only_writer(tmp_path / "run", "a training").__enter__(),
+        lambda: refuse_busy(tmp_path / "run"),
+    ):
+        with pytest.raises(UserError) as refused:
+            take()
+        line = str(refused.value)
+        assert line.startswith(f"{tmp_path}/run: this file system does not lock files ({os.strerror(number)})")
+        assert "put the folder on a local disk" in line
+        assert "is at work" not in line
+        assert "\n" not in line
+
+
+def test_any_other_error_of_the_lock_is_the_systems_own(tmp_path, monkeypatch):
+    def broken(handle: int, how: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), only_writer(tmp_path / "run", "a training"):
+        pass
