@@ -27,13 +27,16 @@ def main(arguments: list[str]) -> int:
     count = int(arguments[0])
     processes = [_start(number, count, arguments[1:]) for number in range(count)]
 
+    handed_on: set[int] = set()
+
     def hand_on(number: int, frame: FrameType | None) -> None:
+        handed_on.add(number)
         for process in processes:
             process.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
-    return _first_failure(processes)
+    return _first_failure(processes, handed_on)
 
 
 def _start(number: int, count: int, arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -41,8 +44,8 @@ def _start(number: int, count: int, arguments: list[str]) -> subprocess.Popen[by
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 
 
-def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all; the status of the one that failed first."""
+def _first_failure(processes: list[subprocess.Popen[bytes]], handed_on: set[int]) -> int:
+    """Wait for all; the status of the one that failed first. A signal that was handed on is nobody's failure."""
     running, status = dict(enumerate(processes)), 0
     while running:
         pid, raw = os.wait()
@@ -54,10 +57,11 @@ def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
         processes[number].returncode = code  # so that nothing is sent to a process number that is another's by now
         if code < 0:
             name = signal.Signals(-code).name
-            click.echo(
-                f"Error: process {number} was ended by {name}: is memory short? {len(running)} go on with its work",
-                err=True,
-            )
+            if -code not in handed_on:
+                click.echo(
+                    f"Error: process {number} was ended by {name}: is memory short? {len(running)} go on with its work",
+                    err=True,
+                )
             code = 128 - code
         status = status or code
     return status
