@@ -20,8 +20,8 @@ BATCH = 32
 STRANGERS_COSINE = 0.25
 """Above this mean cosine of different people the faces are probably not aligned as the teacher's were.
 
-SFace on aligned LFW: 0.091 over 60 people, 0.060 to 0.125 over 2,000 draws of 12 of them. On 60 photos of 12 people that
-are not aligned, 0.334 with `faces.fit = "crop"` and 0.426 with "resize".
+SFace on aligned LFW: 0.091 over 60 people, 0.060 to 0.125 over 2,000 draws of 12 of them. On 48 photos of 12 people
+that are not aligned, 0.334 with `faces.fit = "crop"` and 0.426 with "resize".
 """
 
 
