@@ -12,7 +12,7 @@ from cache.teachers import refuse_width
 from cache.units import rendered
 from common.config import Config
 from common.faces import FaceSource, Views, open_faces
-from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong
+from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong, warning_of
 from common.plan import Plan, duration_text
 
 SECONDS = 4.0  # for the pace, and again for the teacher's check where that is known to fit
@@ -46,10 +46,11 @@ def rehearse(plan: Plan, config: Config, root: Path, device: torch.device, threa
     if config.cache.check_teacher and not path.exists():
         faces, labels = labelled_sample(source)
         if 2 * len(faces) / pace < SECONDS:
-            refuse_evidently_wrong(check_teacher(teacher, faces, labels))
-            plan.add("teacher's check", f"tells people apart on {len(faces)} faces")
+            report = check_teacher(teacher, faces, labels)
+            refuse_evidently_wrong(report)
+            plan.add("teacher's check", warning_of(report) or f"tells people apart on {len(faces)} faces")
         else:
-            plan.add("teacher's check", "not made here: the build begins with it, or `python -m cache teacher-info`")
+            plan.add("teacher's check", "by the build, or `python -m cache teacher-info`")
 
 
 def _faces_per_second(config: Config, units: list[Unit], source: FaceSource, views: Views, teacher: FaceModel) -> float:

@@ -13,6 +13,7 @@ from common.models import (
     open_model,
     refuse_evidently_wrong,
     refuse_other_size,
+    warning_of,
 )
 
 
@@ -60,4 +61,6 @@ def describe_teacher(teacher: FaceModel, report: TeacherReport | None) -> str:
             f"  {what}: cosine {seen.same_mean:.3f} same, {seen.different_mean:.3f} different, "
             f"AUC {seen.auc:.4f}, d' {seen.d_prime:.2f}"
         )
+    if (warning := warning_of(report)) is not None:
+        lines.append(f"  WARNING: {warning}")
     return "\n".join(["teacher", *lines])

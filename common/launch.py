@@ -19,8 +19,7 @@ def main(arguments: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    for name in ("torch.distributed.elastic", "torch.distributed.run", "torch.distributed.launcher"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.disable(logging.ERROR)  # of this process: its loggers set levels of their own
     try:
         torchrun.run(torchrun.parse_args(arguments))
     except ChildFailedError as error:

@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
 def _run(count: int, arguments: list[str], said: str) -> int:
     processes = [_start(number, count, arguments, said) for number in range(count)]
 
+    handed_on: set[int] = set()
+
     def hand_on(number: int, frame: FrameType | None) -> None:
+        handed_on.add(number)
         for process in processes:
             if process.returncode is None:  # poll(), and so send_signal(), would take it away from `_first_failure`
                 os.kill(process.pid, number)
@@ -48,7 +51,7 @@ def _run(count: int, arguments: list[str], said: str) -> int:
     signal.signal(signal.SIGTERM, hand_on)
     signal.signal(signal.SIGINT, interrupt_later)
     signal.signal(signal.SIGALRM, lambda number, frame: hand_on(signal.SIGINT, frame))
-    return _first_failure(processes)
+    return _first_failure(processes, handed_on)
 
 
 def _start(number: int, count: int, arguments: list[str], said: str) -> subprocess.Popen[bytes]:
@@ -56,8 +59,8 @@ def _start(number: int, count: int, arguments: list[str], said: str) -> subproce
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 
 
-def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all; the status of the one that failed first."""
+def _first_failure(processes: list[subprocess.Popen[bytes]], handed_on: set[int]) -> int:
+    """Wait for all; the status of the one that failed first. A signal that was handed on is nobody's failure."""
     running, status = dict(enumerate(processes)), 0
     while running:
         pid, raw = os.wait()
@@ -68,7 +71,8 @@ def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
         code = os.waitstatus_to_exitcode(raw)
         processes[number].returncode = code  # so that nothing is sent to a process number that is another's by now
         if code < 0:
-            _say_killed(number, signal.Signals(-code), len(running))
+            if -code not in handed_on:
+                _say_killed(number, signal.Signals(-code), len(running))
             code = 128 - code
         status = status or code
     return status

@@ -9,13 +9,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from cache.build import build
 from common.config.file import toml_of
+from common.faces.sources import open_source
 from common.writers.locks import only_writer
 from distill.__main__ import main as distill
 from distill.step import Trainer
 from tests.distill.conftest import SETS, cached, paired, stop_at  # noqa: F401 - fixtures
 from tests.distill.small_runs import run
-from tests.tiny import experiment
+from tests.tiny import TinyTeacher, experiment
 
 EVALUATED = {"epochs": 2, "evaluate_every": 1}
 CACHE = {"path": "caches/tiny"}
@@ -28,7 +30,7 @@ class _Started(Exception):
 @pytest.fixture
 def asked(monkeypatch) -> Callable[..., tuple[str, str, list[str]]]:
     """Callable: (what CHECK says, what the command says, what CHECK left on the disk that was not there)."""
-    monkeypatch.setattr("distill.__main__.set_threads", lambda threads, ranks: 1)
+    monkeypatch.setattr("common.runtime.set_threads", lambda threads, ranks: 1)
     monkeypatch.setattr("distill.calibration.SECONDS", 0.0)
 
     def asked(device: str, sections: dict[str, Any]) -> tuple[str, str, list[str]]:
@@ -56,9 +58,11 @@ def without_cache() -> None:
 
 
 def without_seal() -> None:
-    Path("caches/tiny/manifest.sha256").unlink(missing_ok=True)
-    for path in Path("caches/tiny").glob("zarr.json"):
-        path.unlink()
+    """As a build leaves its cache until it is finished."""
+    shutil.rmtree("caches/tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cache.build.seal_once", lambda *_: None)
+        build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
 
 
 def without_faces() -> None:
@@ -102,7 +106,7 @@ BROKEN: dict[str, tuple[Callable[[], None], str, dict[str, Any], str]] = {
     "an unknown device": (nothing, "tpu", {}, "--device tpu: unknown"),
     "float16 on a CPU": (nothing, "cpu", {"train": {"precision": "float16"}}, "needs a GPU"),
     "no cache": (without_cache, "cpu", {}, "caches/tiny"),
-    "an unsealed cache": (without_seal, "cpu", {}, "caches/tiny"),
+    "an unsealed cache": (without_seal, "cpu", {}, "caches/tiny: the cache is not finished"),
     "a cache of another policy": (nothing, "cpu", {"views": {"policy": "none"}}, "views.policy is 'flip' in the cache"),
     "no faces": (without_faces, "cpu", {}, "no training faces there"),
     "faces of a wrong number": (nothing, "cpu", {"faces": {"samples": 36}}, "the config expects 36"),

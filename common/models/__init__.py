@@ -13,6 +13,7 @@ from common.models.model_check import (
     check_teacher,
     labelled_sample,
     refuse_evidently_wrong,
+    warning_of,
 )
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
@@ -43,5 +44,6 @@ __all__ = [
     "refuse_evidently_wrong",
     "refuse_other_size",
     "save_weights",
+    "warning_of",
     "write_tensors",
 ]

@@ -11,7 +11,7 @@ from cache.teachers import describe_teacher, open_teacher
 from common.errors import ConfigError, DataError, ModelError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
-from common.models.model_check import check_teacher, labelled_sample
+from common.models.model_check import Separation, TeacherReport, check_teacher, labelled_sample
 from tests.tiny import TinyTeacher, experiment, jpegs
 
 
@@ -76,3 +76,12 @@ def test_what_will_be_used_is_said_with_both_channel_orders(world):
     text = describe_teacher(teacher, check_teacher(teacher, *labelled_sample(open_source("data/faces"))))
     for part in ("tiny.onnx", "channel_order", "as given: cosine", "red and blue exchanged: cosine"):
         assert part in text
+
+
+@pytest.mark.parametrize(("strangers", "warned"), [(0.125, False), (0.334, True), (0.426, True)])
+def test_strangers_as_alike_as_on_photos_that_are_not_aligned_are_warned_of(world, strangers, warned):
+    seen = Separation(0.65, strangers, 0.98, 3.1)  # SFace: aligned LFW at worst; raw photos cropped, and resized
+    text = describe_teacher(TinyTeacher(), TeacherReport(48, 72, 1056, "rgb", seen, seen))
+    warning = f"WARNING: strangers' mean cosine is {strangers:.2f}, above 0.25: are the faces aligned (docs/data.md)?"
+    assert (warning in text) == warned
+    assert ("WARNING" in text) == warned

@@ -1,8 +1,10 @@
 """Several ranks fail as one program does: one line, by the rank that knows, and its exit status."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,57 @@ def test_a_mistake_of_ours_keeps_its_traceback_once(tmp_path):
 def test_a_plan_is_printed_once(tmp_path):
     done = launch(tmp_path, "plan")
     assert (done.stdout, done.stderr, done.returncode) == ("the plan\n  MISSING: faces\n", "", 2)
+
+
+WAITING = """
+import os, time
+from pathlib import Path
+import click
+from common.cli import Commands
+
+@click.group(cls=Commands, goes_on=("run",))
+def main():
+    pass
+
+@main.command()
+def run():
+    Path("up" + os.environ["RANK"]).touch()
+    time.sleep(60)
+
+main()
+"""
+
+
+def _as_from_a_terminal() -> None:
+    """What runs in the background of a shell ignores Ctrl-C, and its children do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+LAUNCH, PROCESSES = ("common.launch", "--standalone", "--nproc_per_node=2"), ("common.processes", "2")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "number", "status", "line"),
+    [
+        (LAUNCH, signal.SIGINT, 130, "\nstopped: the same command goes on from here\n"),
+        (PROCESSES, signal.SIGINT, 130, "\nstopped: the same command goes on from here\n"),
+        (PROCESSES, signal.SIGTERM, 143, ""),
+    ],
+)
+def test_what_is_stopped_says_so_once_and_blames_nothing(tmp_path, launcher, number, status, line):
+    (tmp_path / "ranks.py").write_text(WAITING)
+    started = subprocess.Popen(
+        [sys.executable, "-m", *launcher, "ranks.py", "run"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+        preexec_fn=_as_from_a_terminal,
+    )
+    until = time.monotonic() + 60
+    while not all((tmp_path / f"up{rank}").exists() for rank in range(2)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(started.pid, number)
+    assert (started.communicate(timeout=60)[1], started.returncode) == (line, status)
