@@ -37,10 +37,7 @@ def main(arguments: list[str]) -> int:
 def _run(count: int, arguments: list[str], said: str) -> int:
     processes = [_start(number, count, arguments, said) for number in range(count)]
 
-    handed_on: set[int] = set()
-
     def hand_on(number: int, frame: FrameType | None) -> None:
-        handed_on.add(number)
         for process in processes:
             if process.returncode is None:  # poll(), and so send_signal(), would take it away from `_first_failure`
                 os.kill(process.pid, number)
@@ -51,7 +48,7 @@ def _run(count: int, arguments: list[str], said: str) -> int:
     signal.signal(signal.SIGTERM, hand_on)
     signal.signal(signal.SIGINT, interrupt_later)
     signal.signal(signal.SIGALRM, lambda number, frame: hand_on(signal.SIGINT, frame))
-    return _first_failure(processes, handed_on)
+    return _first_failure(processes)
 
 
 def _start(number: int, count: int, arguments: list[str], said: str) -> subprocess.Popen[bytes]:
@@ -59,8 +56,8 @@ def _start(number: int, count: int, arguments: list[str], said: str) -> subproce
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 
 
-def _first_failure(processes: list[subprocess.Popen[bytes]], handed_on: set[int]) -> int:
-    """Wait for all; the status of the one that failed first. A signal that was handed on is nobody's failure."""
+def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
+    """Wait for all; the status of the one that failed first."""
     running, status = dict(enumerate(processes)), 0
     while running:
         pid, raw = os.wait()
@@ -71,8 +68,7 @@ def _first_failure(processes: list[subprocess.Popen[bytes]], handed_on: set[int]
         code = os.waitstatus_to_exitcode(raw)
         processes[number].returncode = code  # so that nothing is sent to a process number that is another's by now
         if code < 0:
-            if -code not in handed_on:
-                _say_killed(number, signal.Signals(-code), len(running))
+            _say_killed(number, signal.Signals(-code), len(running))
             code = 128 - code
         status = status or code
     return status
