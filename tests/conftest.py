@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-torch.set_num_threads(1)  # tests share the machine; more threads wait for each other on busy cores
+# Before anything computes: tests share the machine, and a process forked beside another's OpenMP threads may hang.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import torch
+
+torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
 

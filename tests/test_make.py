@@ -38,6 +38,7 @@ def make(tmp_path, monkeypatch):
         "NODE",
         "MASTER",
         "MAKEFLAGS",
+        "MAKELEVEL",  # a make below another one says which folder it enters
     ):
         monkeypatch.delenv(name, raising=False)
     shutil.copy(ROOT / "Makefile", tmp_path)

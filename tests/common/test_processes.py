@@ -18,6 +18,7 @@ from common.cli import Commands
 from common.errors import DataError
 
 number, what = int(os.environ["RANK"]), os.environ["WHAT"]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell's children ignore it
 assert os.environ["LOCAL_RANK"] == str(number) and os.environ["LOCAL_WORLD_SIZE"] == "2"
 
 @click.group(cls=Commands, goes_on=("run",))

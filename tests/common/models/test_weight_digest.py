@@ -12,12 +12,12 @@ from cache.format.ledger import read_runtimes
 from cache.reader import TeacherCache
 from common.config import ModelConfig
 from common.errors import CacheError, ModelError
-from common.faces.sources import open_source
+from common.faces import open_faces
 from common.models import face_model as models
 from common.models.face_model import open_model
 from common.models.weight_digest import digest_of, external_files
 from tests.common.models.test_models import onnx_file
-from tests.tiny import TinyTeacher, experiment
+from tests.tiny import experiment
 
 FACES = np.random.default_rng(7).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
 
@@ -125,39 +125,48 @@ def test_weights_exchanged_while_they_are_loaded_are_noticed(tmp_path: Path, mon
 def test_external_weights_exchanged_between_two_halves_of_a_build_are_refused(world: Path, monkeypatch):
     data = world / "data"
     path = apart(data)
-    config = experiment(teacher="graph.onnx", student={"backbone": "mobilefacenet_0.25", "embedding_size": 5})
+    config = experiment(
+        teacher="graph.onnx",
+        faces={"fit": "resize", "size": [8, 8]},
+        student={"backbone": "mobilefacenet_0.25", "embedding_size": 5},
+    )
     teacher = open_model(config.teacher, data, threads=1)
     monkeypatch.setattr(teacher, "embed", stops_after(8, teacher.embed))
     with pytest.raises(KeyboardInterrupt):
-        build(config, open_source("data/faces"), teacher, threads=1, quiet=True)
+        build(config, open_faces(config, data), teacher, threads=1, quiet=True)
     flip(data / external_files(path)[0])
     with pytest.raises(CacheError, match=r"teacher.weights_sha256 is '\w+' in the cache and '\w+' now"):
-        build(config, open_source("data/faces"), open_model(config.teacher, data, threads=1), threads=1, quiet=True)
+        build(config, open_faces(config, data), open_model(config.teacher, data, threads=1), threads=1, quiet=True)
 
 
 def test_weights_exchanged_under_a_build_are_noticed_before_the_seal_and_nothing_is_lost(world: Path, monkeypatch):
     data = world / "data"
     path = apart(data)
     lost = data / external_files(path)[0]
-    config = experiment(teacher="graph.onnx", student={"backbone": "mobilefacenet_0.25", "embedding_size": 5})
+    config = experiment(
+        teacher="graph.onnx",
+        faces={"fit": "resize", "size": [8, 8]},
+        student={"backbone": "mobilefacenet_0.25", "embedding_size": 5},
+    )
     teacher = open_model(config.teacher, data, threads=1)
     flip(lost)
     with pytest.raises(ModelError, match="put the first ones back and run again"):
-        build(config, open_source("data/faces"), teacher, threads=1, quiet=True)
+        build(config, open_faces(config, data), teacher, threads=1, quiet=True)
     assert len(read_runtimes(Path("caches/tiny"))) == 10
     with pytest.raises(CacheError, match="not finished"):
         TeacherCache("caches/tiny")
     flip(lost)
     again = open_model(config.teacher, data, threads=1)
     monkeypatch.setattr(again, "embed", lambda faces: pytest.fail("computed again"))
-    TeacherCache(build(config, open_source("data/faces"), again, threads=1, quiet=True))
+    TeacherCache(build(config, open_faces(config, data), again, threads=1, quiet=True))
 
 
 def stops_after(calls: int, embed):
-    teacher = TinyTeacher(fail_after=calls)
+    left = iter(range(calls))
 
     def counted(faces):
-        teacher.embed(faces)
+        if next(left, None) is None:
+            raise KeyboardInterrupt
         return embed(faces)
 
     return counted
