@@ -35,12 +35,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(count: int, arguments: list[str], said: str) -> int:
-    processes = [_start(number, count, arguments, said) for number in range(count)]
+    running = {number: _start(number, count, arguments, said) for number in range(count)}
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        for process in processes:
-            if process.returncode is None:  # poll(), and so send_signal(), would take it away from `_first_failure`
-                os.kill(process.pid, number)
+        for process in running.values():
+            os.kill(process.pid, number)  # send_signal() would poll, and so take it away from `_first_failure`
 
     def interrupt_later(number: int, frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, INTERRUPT_SECONDS)
@@ -48,7 +47,7 @@ def _run(count: int, arguments: list[str], said: str) -> int:
     signal.signal(signal.SIGTERM, hand_on)
     signal.signal(signal.SIGINT, interrupt_later)
     signal.signal(signal.SIGALRM, lambda number, frame: hand_on(signal.SIGINT, frame))
-    return _first_failure(processes)
+    return _first_failure(running)
 
 
 def _start(number: int, count: int, arguments: list[str], said: str) -> subprocess.Popen[bytes]:
@@ -56,17 +55,18 @@ def _start(number: int, count: int, arguments: list[str], said: str) -> subproce
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **ranks})
 
 
-def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int:
-    """Wait for all; the status of the one that failed first."""
-    running, status = dict(enumerate(processes)), 0
+def _first_failure(running: dict[int, subprocess.Popen[bytes]]) -> int:
+    """Wait for all, each taken out of `running` as it ends; the status of the one that failed first."""
+    status = 0
     while running:
-        pid, raw = os.wait()
-        number = next((number for number, process in running.items() if process.pid == pid), None)
+        # An ended one keeps its process number until `wait`: a signal handed on meanwhile finds it, and nobody else.
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        assert ended is not None  # without WNOHANG it waits
+        number = next((number for number, process in running.items() if process.pid == ended.si_pid), None)
         if number is None:
+            os.waitpid(ended.si_pid, 0)
             continue
-        del running[number]
-        code = os.waitstatus_to_exitcode(raw)
-        processes[number].returncode = code  # so that nothing is sent to a process number that is another's by now
+        code = running.pop(number).wait()
         if code < 0:
             _say_killed(number, signal.Signals(-code), len(running))
             code = 128 - code

@@ -104,3 +104,21 @@ def test_without_a_number_and_a_program_nothing_is_started(tmp_path, arguments):
     from common.processes import main
 
     assert main(arguments) == 2
+
+
+@pytest.mark.parametrize("call", ["waitid", "waitpid", "wait"])
+def test_a_signal_that_comes_as_a_process_ends_is_not_sent_to_one_that_is_gone(call):
+    # The signal comes right after the system said that the only process has ended, or was taken away.
+    script = f"""
+import os, signal, sys
+from common import processes
+real, pid = os.{call}, os.getpid()
+def interrupted(*arguments):
+    answer = real(*arguments)
+    os.kill(pid, signal.SIGTERM)
+    return answer
+os.{call} = interrupted
+sys.exit(processes.main(["1", "-c", "raise SystemExit(7)"]))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (7, "")
