@@ -1,10 +1,13 @@
 """Class centres and confidences are those of a brute-force loop over the stored rows."""
 
+import json
+
 import numpy as np
 import pytest
 import zarr
 
 from cache.build import build
+from cache.format import layout_of, read_runtimes
 from cache.reader import TeacherCache
 from common.errors import CacheError
 from common.faces.recordio_dataset import write_recordio_dataset
@@ -71,3 +74,29 @@ def test_the_manifest_says_which_confidence_and_another_is_refused(world):
     assert TeacherCache("caches/tiny").manifest["confidence"] == "leave_one_out"
     with pytest.raises(CacheError, match="confidence is 'leave_one_out' in the cache and 'center' now"):
         build_uneven(world)
+
+
+def edited_record(world, **changes) -> None:
+    """A build is interrupted, and fields of its first unit's record are written over."""
+    with pytest.raises(KeyboardInterrupt):
+        build(experiment(), open_source("data/faces"), TinyTeacher(fail_after=7), threads=1, quiet=True)
+    record = next(iter(sorted((world / "caches/tiny/ledger").glob("view*.json"))))
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+
+
+def test_a_ledger_that_leaves_out_a_sample_there_is_not_is_refused(world):
+    edited_record(world, skipped={"9999": "does not decode"})
+    with pytest.raises(CacheError, match=r"ledger: skips sample 9999 of 35: build the cache again"):
+        build(
+            experiment(cache={"on_bad_image": "skip"}),
+            open_source("data/faces"),
+            TinyTeacher(),
+            threads=1,
+            quiet=True,
+        )
+
+
+def test_a_unit_whose_record_names_no_runtime_is_sealed_without_one(world):
+    edited_record(world, units={})
+    path = build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
+    assert len(read_runtimes(path)) == len(list(layout_of(TeacherCache(path).manifest).units())) - 1
