@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cache.format import read_runtimes
+from cache.format import differences, read_runtimes
 from common.config import CacheConfig
 from common.errors import CacheError
 from common.models import FaceModel
@@ -35,11 +35,9 @@ def refuse_other(path: Path, now: dict[str, Any]) -> None:
     """Raise CacheError naming every value in which a finished unit's runtime is not `now`, with both values."""
     for name, runtimes in sorted(read_runtimes(path).items()):
         for runtime in runtimes:
-            have, wanted = dict(_leaves(runtime)), dict(_leaves(now))
             said = [
-                f"{field} is {have.get(field)!r} in {name} and {wanted.get(field)!r} now"
-                for field in sorted({*have, *wanted})
-                if have.get(field) != wanted.get(field)
+                f"{field} is {there!r} in {name} and {here!r} now"
+                for field, there, here in differences("runtime", runtime, now)
             ]
             if said:
                 raise CacheError(

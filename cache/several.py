@@ -7,14 +7,14 @@ Several teach the mean of their unit embeddings, of unit length again. That supp
 those do that were trained against the same class centres; `agreement` measures it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from cache.format import BINDS_STUDENT, bound, refuse_too_many_shards
+from cache.format import BINDS_STUDENT, bound, differences, refuse_too_many_shards
 from cache.reader import TeacherCache
 from common.config import Config, ModelConfig
 from common.errors import CacheError
@@ -124,9 +124,9 @@ def _mean_direction(rows: Sequence[np.ndarray]) -> np.ndarray:
 def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:
     there, here = _bound(other), _bound(first)
     differing = [
-        f"{name} is {there.get(name)!r} there and {here.get(name)!r} in {first.path}"
-        for name in sorted({*there, *here})
-        if there.get(name) != here.get(name)
+        f"{name} is {theirs!r} there and {ours!r} in {first.path}"
+        for field in here
+        for name, theirs, ours in differences(field, there[field], here[field])
     ]
     if differing:
         raise CacheError(
@@ -136,14 +136,6 @@ def _refuse_other_faces(first: TeacherCache, other: TeacherCache) -> None:
 
 
 def _bound(cache: TeacherCache) -> dict[str, Any]:
-    """What caches that teach together must have in common, by dotted name."""
+    """What caches that teach together must have in common."""
     binding = bound({name: cache.manifest[name] for name in BINDS_STUDENT})
-    return dict(_leaves({**binding, "width": cache.dim, "skipped": cache.skipped.tolist()}))
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}".lstrip("."))
-    else:
-        yield name, value
+    return {**binding, "width": cache.dim, "skipped": cache.skipped.tolist()}

@@ -30,8 +30,8 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     @classmethod
     def of(cls, norm: nn.modules.batchnorm._BatchNorm) -> "SyncBatchNorm":
         """The same parameters and buffers under this class."""
-        if not norm.track_running_stats or norm.momentum is None:
-            raise NotImplementedError("no backbone has a BatchNorm without running statistics")
+        assert norm.track_running_stats, "no backbone has a BatchNorm without running statistics"
+        assert norm.momentum is not None, "nor one that averages them over all steps"
         new = cls(norm.num_features, norm.eps, norm.momentum, norm.affine)
         new.weight, new.bias, new.training = norm.weight, norm.bias, norm.training
         for name, buffer in norm.named_buffers():

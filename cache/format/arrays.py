@@ -183,7 +183,7 @@ def refuse_teacher(path: Path, recorded: Mapping[str, Any], known: Mapping[str, 
 
 def refuse_values(path: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise CacheError naming every value in which a cache is not what is wanted, with both."""
-    found = [difference for field in wanted for difference in _differences(field, have.get(field), wanted[field])]
+    found = [difference for field in wanted for difference in differences(field, have.get(field), wanted[field])]
     if not found:
         return
     said = "; ".join(f"{name} is {have!r} in the cache and {want!r} now" for name, have, want in found)
@@ -193,10 +193,11 @@ def refuse_values(path: Path, have: Mapping[str, Any], wanted: Mapping[str, Any]
     raise CacheError(f"{path}: this cache was made from something else: {said}. {way_out}")
 
 
-def _differences(name: str, have: Any, want: Any) -> Iterator[tuple[str, Any, Any]]:
+def differences(name: str, have: Any, want: Any) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted name, one, other) of every value in which two JSON-able values called `name` differ."""
     if isinstance(have, dict) and isinstance(want, dict):
         for key in sorted({*have, *want}):
-            yield from _differences(f"{name}.{key}", have.get(key), want.get(key))
+            yield from differences(f"{name}.{key}", have.get(key), want.get(key))
     elif _plain(have) != _plain(want):
         yield name, have, want
 
