@@ -1,0 +1,1 @@
+"""Stage zero: raw photos found, aligned and packed into data sets; photos embedded and compared. Begun."""
