@@ -118,7 +118,7 @@ audit: $(READY) ## Probable label noise and duplicate people (OUT)
 	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
 
 test: $(READY) ## All quick tests; on real faces too where DATA has them
-	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow"
+	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: $(READY) ## The longer proofs
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m slow --ignore tests/interop --ignore tests/faults --ignore tests/cache/test_build_kills.py --ignore tests/distill/run/test_kills.py
