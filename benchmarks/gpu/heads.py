@@ -1,5 +1,6 @@
 """Heads alone: every recipe against float64 on the CPU, and as many classes as a step takes in blocks."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ def head_steps(
 
 def noise(rows: int, dim: int, generator: torch.Generator) -> Tensor:
     """(rows,dim), of length about 1."""
-    return torch.randn(rows, dim, generator=generator) / dim**0.5
+    return torch.randn(rows, dim, generator=generator) / math.sqrt(dim)
 
 
 def run_head(head: Head, f_s: Tensor, f_t: Tensor, labels: Tensor, confidence: Tensor, step: int) -> Tensor:
