@@ -14,7 +14,7 @@ def main(function: str, device: str) -> None:
     """Write each finding as it comes: those before a crash count."""
     module, name = function.split(":")
     folder = Path.cwd()
-    with (folder / FINDINGS).open("w") as file:
+    with (folder / FINDINGS).open("a") as file:
         for finding in getattr(importlib.import_module(module), name)(Place.of(folder, device)):
             print(finding.line(), flush=True)
             file.write(json.dumps(asdict(finding)) + "\n")

@@ -30,6 +30,8 @@ def students(place: Place) -> Iterator[Finding]:
     rate = bandwidth(place) if place.card else 0.0
     if place.card:
         yield measured("bytes a second that a copy moves", rate / 1e9, "{:,.0f} GB/s")
+    with torch.device("meta"):
+        numbers = traffic(build_backbone(backbone, DIM), torch.empty(1, 3, 112, 112))
     pace: dict[tuple[str, ...], float] = {}
     for head, train in STUDENTS:
         if train["precision"] == "float16" and not place.card:
@@ -44,7 +46,7 @@ def students(place: Place) -> Iterator[Finding]:
         steps, warm = (40, 10) if place.card else (2, 1)
         pace[key] = rows / seconds_a_step(trainer, batches, steps, warm)
         del trainer
-        yield from shown(place, ", ".join(key), pace[key], rate, traffic(backbone) * bytes_of(train["precision"]))
+        yield from shown(place, ", ".join(key), pace[key], rate, numbers * bytes_of(train["precision"]))
     if not place.card:
         yield needs_card("the share of its bandwidth that a step takes")
         return
@@ -86,7 +88,7 @@ def bandwidth(place: Place) -> float:
     return 2 * len(source) / (float(sorted(milliseconds[2:])[5]) / 1e3)
 
 
-def traffic(backbone: str) -> int:
+def traffic(network: nn.Module, face: torch.Tensor) -> int:
     """Numbers that the layers of a training step read and write a face, forward and backward, each layer for itself.
 
     Forward: a convolution reads its input and writes its output; a batch norm reads twice (statistics, then the
@@ -105,12 +107,10 @@ def traffic(backbone: str) -> int:
             case _:
                 total += 5 * output.numel()
 
-    with torch.device("meta"):
-        network, face = build_backbone(backbone, DIM).eval(), torch.empty(1, 3, 112, 112)
     counted = (nn.Conv2d, nn.Linear, nn.PReLU, nn.modules.batchnorm._BatchNorm)
     for layer in network.modules():
         if isinstance(layer, counted):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        network(face)
+        network.eval()(face)
     return total

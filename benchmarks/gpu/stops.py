@@ -15,9 +15,9 @@ from distill.run import Window
 
 STEADY = 2
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    *((name, {}) for name in HEADS),
+    *((name, {"precision": "float32"}) for name in HEADS),
     ("distilled", {"precision": "bfloat16"}),
-    ("distilled", {"ema": 0.999, "accumulate": 2}),
+    ("distilled", {"precision": "bfloat16", "ema": 0.999, "accumulate": 2}),
 )
 
 

@@ -31,7 +31,7 @@ def sizes(place: Place) -> tuple[str, int, int]:
 def first_losses(place: Place) -> Iterator[Finding]:
     """Five steps against the CPU's in float32 and torch's own memory format."""
     for name in HEADS:
-        reference = first(place, CPU, name, channels_last=False)
+        reference = first(place, CPU, name, precision="float32", channels_last=False)
         for precision in ("float32", "tf32", "bfloat16"):
             if precision == "tf32" and not place.card:
                 continue
@@ -64,7 +64,8 @@ def scaler(place: Place) -> Iterator[Finding]:
     if not place.card:
         yield needs_card("the gradient scaler")
         return
-    reference, found = first(place, CPU, "distilled"), first(place, place.device, "distilled", precision="float16")
+    reference = first(place, CPU, "distilled", precision="float32")
+    found = first(place, place.device, "distilled", precision="float16")
     yield near("distilled, float16", found, reference, BOUNDS["float16"])
     backbone, rows, classes = sizes(place)
     trainer = new_trainer(place.device, HEADS["distilled"], classes, backbone, precision="float16")
@@ -104,8 +105,9 @@ def deterministic(place: Place) -> Iterator[Finding]:
             with deterministic_algorithms(True):
                 runs = [ten_steps(place, name, precision, resumed) for resumed in (False, False, True)]
             equal = [torch.equal(runs[0], run) for run in runs[1:]]
-            figure = f"twice equal {equal[0]}, resumed equal {equal[1]}"
-            yield holds(f"{name}, {precision}: bits after ten steps", all(equal), figure, "equal, equal")
+            twice, resumed = ("the same" if same else "others" for same in equal)
+            figure, bound = f"{twice} again, {resumed} when resumed", "the same"
+            yield holds(f"{name}, {precision}: bits after ten steps", all(equal), figure, bound)
     seconds = []
     for wanted in (False, True):
         with deterministic_algorithms(wanted):

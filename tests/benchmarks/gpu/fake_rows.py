@@ -22,10 +22,12 @@ def crashes(place):
 
 
 def hangs(place):
-    """With a grandchild in a session of its own, as a launcher's rank has."""
+    """With a child in a session of its own, as a launcher's rank is, and that one's child."""
     yield at_most("before", 0.0, 1.0)
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-    Path("child").write_text(str(child.pid))
+    sleeper = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); import time; time.sleep(60)"
+    with Path("children").open("w") as file:
+        child = subprocess.Popen([sys.executable, "-c", sleeper], stdout=file, start_new_session=True)
+        file.write(f"{child.pid}\n")
     time.sleep(60)
 
 

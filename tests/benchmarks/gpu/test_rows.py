@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from benchmarks.gpu import heads, search, steps
+from benchmarks.gpu import heads, pace, search, steps, training
 from benchmarks.gpu.finding import Finding
 from benchmarks.gpu.place import Place
 from benchmarks.gpu.rows import ROWS, Row
@@ -84,6 +85,23 @@ def test_batches_of_nothing_are_the_same_every_time_and_hold_what_the_head_reads
     assert not torch.equal(first.faces, other.faces)
     assert first.f_t is not None
     assert first.confidence is not None
+
+
+def test_traffic_is_what_each_layer_reads_and_writes():
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.PReLU(2))
+    image, maps = 3 * 6 * 6, 2 * 4 * 4
+    convolution = (image + maps) + (2 * maps + image + image)
+    batch_norm = (2 * maps + maps) + (4 * maps + maps)
+    prelu = (maps + maps) + (2 * maps + maps)
+    assert pace.traffic(network, torch.empty(1, 3, 6, 6)) == convolution + batch_norm + prelu
+
+
+def test_a_figure_that_leaves_the_bound_of_a_run_is_bad():
+    reference = torch.tensor([40.0, 39.0, 38.0])
+    assert training.near("x", reference * 1.001, reference, (2e-3, 1e-2)).verdict == "OK"
+    assert training.near("x", reference * 1.003, reference, (2e-3, 1e-2)).verdict == "BAD"
+    assert training.near("x", reference + torch.tensor([0.0, 0.0, 1.0]), reference, (2e-3, 1e-2)).verdict == "BAD"
+    assert training.near("x", reference * float("nan"), reference, (2e-3, 1e-2)).verdict == "BAD"
 
 
 @pytest.mark.slow
