@@ -66,7 +66,7 @@ def resume(place: Place) -> Iterator[Finding]:
     """A run killed with SIGKILL after its second checkpoint and started again, against one left alone."""
     make_faces(place)
     build_cache(place, place.device.type)
-    for precision in ("float32", "bfloat16") if place.card else ("bfloat16",):
+    for precision in ("float32", "bfloat16", "float16") if place.card else ("bfloat16",):
         train: dict[str, Any] = {"train__precision": precision, "train__deterministic": True, "train__epochs": 3}
         train |= {"train__checkpoint_minutes": 0, "train__lr": 0.1}
         command(*train_words(place.device.type, precision, **train)[1:])

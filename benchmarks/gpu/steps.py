@@ -54,9 +54,9 @@ def batch_of(trainer: Trainer, rows: int, classes: int, seed: int = 0, dim: int 
     return batch._replace(**pinned)
 
 
-def losses(trainer: Trainer, batches: Sequence[TrainingBatch], first: int = 0) -> torch.Tensor:
-    """float64 (steps,): the loss of one step a batch; they are numbered from `first` on."""
-    taken = [trainer.step(batch, first + step, STEPS_PER_EPOCH)["loss"] for step, batch in enumerate(batches)]
+def losses(trainer: Trainer, batches: Sequence[TrainingBatch]) -> torch.Tensor:
+    """float64 (steps,): the loss of one step a batch."""
+    taken = [trainer.step(batch, step, STEPS_PER_EPOCH)["loss"] for step, batch in enumerate(batches)]
     return torch.stack(taken).double().cpu()
 
 

@@ -1,10 +1,7 @@
 """Whole steps, student and head, on batches of nothing: losses, the gradient scaler, the same bits."""
 
-import copy
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +11,6 @@ from benchmarks.gpu.finding import Finding, at_least, at_most, holds, measured, 
 from benchmarks.gpu.place import Place
 from benchmarks.gpu.steps import HEADS, batch_of, losses, new_trainer, seconds_a_step
 from distill.deterministic import deterministic_algorithms
-from distill.step import Trainer
 
 STEPS = 5
 CPU = torch.device("cpu")
@@ -60,7 +56,7 @@ def first(place: Place, device: torch.device, head: str, **train: Any) -> Tensor
 
 
 def scaler(place: Place) -> Iterator[Finding]:
-    """float16: near the CPU's losses, no step lost once the scale has settled, and resumed with its scale."""
+    """float16: near the CPU's losses, and no step lost once the scale has settled. The row `resume` restarts it."""
     if not place.card:
         yield needs_card("the gradient scaler")
         return
@@ -80,34 +76,19 @@ def scaler(place: Place) -> Iterator[Finding]:
             return
     yield holds("a step that overflows moves nothing", True, f"{sum(lost)} of 40 left out", "all or none")
     yield at_most("steps left out from the 20th on", sum(lost[20:]), 1, "{:.0f}")
-    scale = trainer.scaler.get_scale()
-    yield at_least("the scale after 40 steps", scale, 1.0, "{:,.0f}")
-    again = new_trainer(place.device, HEADS["distilled"], classes, backbone, precision="float16")
-    again.load_state(through_a_file(trainer))
-    seen = f"{again.scaler.get_scale():,.0f}"
-    yield holds("the scale after saving and loading", again.scaler.get_scale() == scale, seen, f"{scale:,.0f}")
-
-
-def through_a_file(trainer: Trainer) -> dict[str, Any]:
-    """Its state as a checkpoint has it."""
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save(trainer.state(), Path(folder) / "state.pt")
-        state: dict[str, Any] = torch.load(Path(folder) / "state.pt", map_location="cpu", weights_only=True)
-        return state
+    yield at_least("the scale after 40 steps", trainer.scaler.get_scale(), 1.0, "{:,.0f}")
 
 
 def deterministic(place: Place) -> Iterator[Finding]:
-    """Ten steps twice, and once more through a saved state: every bit with train.deterministic; what it costs."""
+    """Ten steps twice: every bit with train.deterministic, and what it costs. The row `resume` kills such a run."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used
     backbone, rows, classes = ("mobilefacenet", 384, 85_742) if place.card else sizes(place)
     for name in HEADS:
         for precision in ("float32", "bfloat16"):
             with deterministic_algorithms(True):
-                runs = [ten_steps(place, name, precision, resumed) for resumed in (False, False, True)]
-            equal = [torch.equal(runs[0], run) for run in runs[1:]]
-            twice, resumed = ("the same" if same else "others" for same in equal)
-            figure, bound = f"{twice} again, {resumed} when resumed", "the same"
-            yield holds(f"{name}, {precision}: bits after ten steps", all(equal), figure, bound)
+                runs = [ten_steps(place, name, precision) for _ in range(2)]
+            off = float((runs[0].double() - runs[1].double()).abs().max())
+            yield at_most(f"{name}, {precision}: largest difference after ten steps, twice", off, 0.0, "{:.0e}")
     seconds = []
     for wanted in (False, True):
         with deterministic_algorithms(wanted):
@@ -118,20 +99,10 @@ def deterministic(place: Place) -> Iterator[Finding]:
     yield measured("distilled, bfloat16: time of a step against that without", seconds[1] / seconds[0], "{:.2f}")
 
 
-def ten_steps(place: Place, head: str, precision: str, resumed: bool) -> Tensor:
-    """All weights and centres after ten steps, on the CPU; resumed: by another trainer from the sixth on."""
+def ten_steps(place: Place, head: str, precision: str) -> Tensor:
+    """All weights and centres after ten steps, on the CPU."""
     backbone, rows, classes = sizes(place)
-
-    def fresh() -> Trainer:
-        return new_trainer(place.device, HEADS[head], classes, backbone, precision=precision)
-
-    trainer = fresh()
-    batches = [batch_of(trainer, rows, classes, seed) for seed in range(10)]
-    losses(trainer, batches[:5])
-    if resumed:
-        state = copy.deepcopy(trainer.state())
-        trainer = fresh()
-        trainer.load_state(state)
-    losses(trainer, batches[5:], first=5)
+    trainer = new_trainer(place.device, HEADS[head], classes, backbone, precision=precision)
+    losses(trainer, [batch_of(trainer, rows, classes, seed) for seed in range(10)])
     weights = [*trainer.student.parameters(), trainer.head.centers.weight]
     return torch.cat([weight.detach().flatten() for weight in weights]).cpu()
