@@ -33,6 +33,7 @@ def make(tmp_path, monkeypatch):
         "OUT",
         "CHECK",
         "SEEDS",
+        "ROWS",
         "THREADS",
         "NODES",
         "NODE",
@@ -89,6 +90,13 @@ def test_several_machines_meet_where_the_first_one_is(make):
     [arguments] = make("distill", "GPUS=4", "NODES=2", "NODE=1", "MASTER=first:29500", "THREADS=3")[2]
     assert arguments[: len(told) + 5] == ["-m", "common.launch", *told, "--nproc_per_node=4", "-m", "distill"]
     assert arguments[-2:] == ["--threads", "3"]
+
+
+def test_the_gpu_check_gets_rows_and_folder_as_they_were_written(make):
+    [arguments] = make("gpu-check", "GPUS=0", "ROWS=heads stops", "OUT=my check")[2]
+    told = ["--device", "cpu", "--rows", "heads stops", "--out", "my check"]
+    assert arguments == ["-m", "benchmarks.gpu", *told]
+    assert make("gpu-check", "GPUS=4")[2] == [["-m", "benchmarks.gpu", "--device", "cuda"]]
 
 
 def test_the_list_of_targets_fits_80_columns_and_says_that_a_run_has_an_experiment_file(make):

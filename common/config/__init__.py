@@ -9,6 +9,7 @@ from common.config.evaluate import MeasureConfig
 from common.config.experiment import Config
 from common.config.file import load_config, toml_of
 from common.config.head import HeadConfig, HeadPrecision
+from common.config.recipes import RECIPES
 from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
 from common.config.train import TrainConfig, Verify
@@ -16,6 +17,7 @@ from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
 
 __all__ = [
     "OPERATIONS",
+    "RECIPES",
     "CacheConfig",
     "ChannelOrder",
     "Config",
