@@ -46,7 +46,7 @@ class Trainer:
             # Where a scaler skips the first step, torch 2.13's fused SGD keeps momentum that was never written.
             fused=not self.scaler.is_enabled(),
         )
-        self.head.keep_whole_state(self.optimiser)
+        self.head.serve(self.optimiser)
 
     def step(self, batch: TrainingBatch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""

@@ -101,23 +101,23 @@ def refuse_fewer_classes(classes: int, ranks: int) -> None:
         )
 
 
-def keep_whole_weight(module: nn.Module, shard: ClassShard) -> None:
-    """Make state dicts of a module, whose `weight` is a part (len,D), those of the whole (C,D)."""
+def keep_whole(module: nn.Module, shard: ClassShard, name: str) -> None:
+    """Make state dicts of a module, whose tensor `name` is a part (len,D), those of the whole (C,D)."""
     if shard.parts == 1:
         return
 
     def gather(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
-        state[f"{prefix}weight"] = shard.whole(state[f"{prefix}weight"])
+        state[f"{prefix}{name}"] = shard.whole(state[f"{prefix}{name}"])
 
     def cut(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
-        if f"{prefix}weight" in state:
-            state[f"{prefix}weight"] = shard.share(state[f"{prefix}weight"])
+        if f"{prefix}{name}" in state:
+            state[f"{prefix}{name}"] = shard.share(state[f"{prefix}{name}"])
 
     module.register_state_dict_post_hook(gather)
     module.register_load_state_dict_pre_hook(cut)
 
 
-def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, shard: ClassShard) -> None:
+def keep_whole_momentum(optimiser: Optimizer, weight: Tensor, shard: ClassShard) -> None:
     """Likewise for what an optimiser remembers about a parameter that is a part."""
     if shard.parts == 1:
         return
