@@ -123,7 +123,7 @@ class Trainer:
         return self.student if self.average is None else self.average.network
 
     def state(self) -> dict[str, Any]:
-        """Everything that steps change: tensors and plain numbers, to be asked for on all ranks."""
+        """Everything that steps change: tensors, plain numbers, and ShardedRows for what is shared out over ranks."""
         return {name: part.state_dict() for name, part in self.parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 centers.weight          (C,D) raw centres; with split classes this rank's part of them
 centers.unit(which)     their directions, what logits are made of
-centers.state_dict()    always of all C centres: any number of ranks can load it
+centers.state_dict()    of this rank's part: ShardedRows, which write all C centres; it loads from all C
 """
 
 import torch

@@ -79,7 +79,7 @@ class Columns:
         return self.centers.unit(self._which(chunk))
 
     def add_gradient(self, chunk: Chunk, unit_gradient: Tensor, out: Tensor) -> None:
-        """Turn the gradient of a chunk's unit centres (n,D) into that of the raw ones, into their rows of out, which has
+        """Turn the gradient of a chunk's unit centres (n,D) into that of the raw ones, into their rows of out: of
         the shape of what is trained."""
         which = self._which(chunk)
         out[which] = self.centers.raw_gradient(which, unit_gradient)

@@ -79,7 +79,7 @@ def sample_classes(labels: Tensor, shard: ClassShard, size: int, seed: int, step
 
 
 def _width(shard: ClassShard, size: int, batch: int) -> int:
-    """Columns for this part's share of any sample but one in 1e15 (Hoeffding 1963), whatever the batch's classes are."""
+    """Columns for this part's share of any sample but one in 1e15 (Hoeffding 1963), whatever its classes are."""
     if shard.parts == 1:
         return size
     share = size * len(shard) / shard.classes

@@ -90,17 +90,17 @@ def test_a_saved_state_holds_all_classes_and_goes_on_to_the_same_bits(tmp_path):
 
 
 class Largest(TorchDispatchMode):
-    """The most numbers in any tensor that an operation makes."""
+    """The most bytes of any tensor that an operation makes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.numbers = 0
+        self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         given = [x for x in args if isinstance(x, Tensor)]
         if isinstance(result, Tensor) and not any(result.untyped_storage().data_ptr() == x.data_ptr() for x in given):
-            self.numbers = max(self.numbers, result.numel())
+            self.bytes = max(self.bytes, result.nbytes)
         return result
 
 
@@ -109,7 +109,7 @@ def test_no_step_makes_anything_of_the_size_of_all_centres():
     with Largest() as largest:
         for step in range(3):
             played.step(step)
-    assert SIZE * DIM <= largest.numbers < 2 * SIZE * DIM < CLASSES * DIM
+    assert SIZE * DIM * 8 <= largest.bytes < 2 * SIZE * DIM * 8 < CLASSES * DIM * 8
 
 
 def test_centres_that_no_gradient_reaches_stay_when_the_optimiser_steps():
