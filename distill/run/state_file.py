@@ -86,7 +86,7 @@ def _bytes_of(x: Tensor | ShardedRows) -> Iterator[memoryview]:
         flat = x.as_strided((x.numel(),), (1,)) if _is_whole_storage(x) else x.contiguous().flatten()
         blocks = flat.split(max(1, BLOCK // x.element_size()))
     for block in blocks:
-        yield memoryview(block.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        yield block.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
 
 
 def _is_whole_storage(x: Tensor) -> bool:
