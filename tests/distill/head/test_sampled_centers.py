@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill.head.class_shard import ClassShard
 from distill.head.head import Head, build_head
-from distill.head.sampling import sample_classes
+from distill.head.sampled_centers import put
+from distill.head.sampling import Sample, sample_classes
 
 ROWS, CLASSES, DIM, SIZE, S, M = 6, 60, 8, 15, 16.0, 0.2
 RATE, MOMENTUM, DECAY = 0.3, 0.9, 0.01
@@ -123,3 +124,14 @@ def test_centres_that_no_gradient_reaches_stay_when_the_optimiser_steps():
     played.optimiser.step()
     for name, value in played.head.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("held", [0, 1, 2])
+def test_fillers_write_nothing(held):
+    """Of a part that holds one or two classes of the sample, or none: fillers stand for its first row all the same."""
+    places, filler = torch.tensor([3, 1, 3, 3] if held == 2 else [3] * 4), torch.arange(4) >= held
+    centres, new = torch.zeros(5, 2), torch.arange(2.0, 10.0).view(4, 2)
+    put(centres, Sample(places, places, filler), new)
+    expected = torch.zeros(5, 2)
+    expected[places[:held]] = new[:held]
+    assert torch.equal(centres, expected)
