@@ -46,7 +46,7 @@ class Trainer:
             # Where a scaler skips the first step, torch 2.13's fused SGD keeps momentum that was never written.
             fused=not self.scaler.is_enabled(),
         )
-        self.head.keep_whole_state(self.optimiser)
+        self.head.serve(self.optimiser)
 
     def step(self, batch: TrainingBatch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""
@@ -123,7 +123,7 @@ class Trainer:
         return self.student if self.average is None else self.average.network
 
     def state(self) -> dict[str, Any]:
-        """Everything that steps change: tensors and plain numbers, to be asked for on all ranks."""
+        """Everything that steps change: tensors, plain numbers, and ShardedRows for what is shared out over ranks."""
         return {name: part.state_dict() for name, part in self.parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:

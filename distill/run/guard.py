@@ -9,6 +9,7 @@ from common.errors import UserError
 from common.files import replacing
 from common.runtime import barrier, rank
 from distill.run.checkpoints import written_or_told
+from distill.run.state_file import write_state
 from distill.run.window import Window
 from distill.step import Trainer
 
@@ -34,7 +35,9 @@ def refuse_non_finite(window: Window, last_step: int, trainer: Trainer, run_dir:
     state = trainer.state()
     if rank() == 0:
         with written_or_told(path), replacing(path) as temporary:
-            torch.save({**bad._asdict(), "last_step": last_step, "state": state}, temporary)
+            write_state({**bad._asdict(), "last_step": last_step, "state": state}, temporary)
+    else:
+        write_state(state, None)
     barrier()
     shown = f"{bad.samples[:8]}{' ...' if len(bad.samples) > 8 else ''}"
     raise UserError(

@@ -86,14 +86,15 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"logits_mib": 0}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize("options", [{}, {"logits_mib": 0}, {"precision": "bfloat16"}, {"sample_rate": 0.5}])
 def test_no_head_waits_for_its_device(options, copies, monkeypatch):
     monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 7)
     for section in GRID:
         assert stops(section | options, copies) == [], section
 
 
-def test_no_head_with_classes_split_over_ranks_waits_for_its_device(copies, monkeypatch):
+@pytest.mark.parametrize("options", [{}, {"sample_rate": 0.5}])
+def test_no_head_with_classes_split_over_ranks_waits_for_its_device(options, copies, monkeypatch):
     def gather(x: Tensor) -> Tensor:
         return torch.cat([x] * RANKS)
 
@@ -103,7 +104,7 @@ def test_no_head_with_classes_split_over_ranks_waits_for_its_device(copies, monk
     monkeypatch.setattr(class_shard, "rank", lambda: 1)
     monkeypatch.setattr(class_shard.dist, "all_reduce", lambda x, *operation: None)
     for section in GRID:
-        assert stops(section | {"split_classes": True}, copies, RANKS) == [], section
+        assert stops(section | options | {"split_classes": True}, copies, RANKS) == [], section
 
 
 WAITING: dict[str, Callable[[Tensor], Any]] = {
