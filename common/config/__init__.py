@@ -11,7 +11,7 @@ from common.config.file import load_config, toml_of
 from common.config.head import HeadConfig, HeadPrecision
 from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
-from common.config.train import TrainConfig, Verify
+from common.config.train import TrainConfig, Verify, Warm
 from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Verify",
     "ViewOrder",
     "ViewsConfig",
+    "Warm",
     "load_config",
     "toml_of",
 ]

@@ -22,6 +22,7 @@ from types import TracebackType
 
 import numpy as np
 
+from common.disk import Stretch
 from common.errors import DataError
 from common.faces.random_access import RandomAccessFile
 from common.faces.recordio_index import RecordIndex, read_index
@@ -132,6 +133,20 @@ class Records:
             return b"".join(_pieces(self._file, offset))
         except _NoRecord as error:
             raise DataError(f"{self.path}: record {key} at offset {offset}: {error}; {self._advice()}") from None
+
+    def announce(self, keys: np.ndarray) -> None:
+        """Have the disk read the records of keys (n,), which are there; returns at once."""
+        for offset in self._index.offsets_of(keys).tolist():
+            self._file.announce(offset, READ_AHEAD)
+
+    def stretches(self, keys: np.ndarray) -> list[Stretch]:
+        """Where the records of keys (n,), which are there, lie in the file: neighbours as one stretch."""
+        starts = np.sort(self._index.offsets_of(keys))
+        bounds = np.append(np.sort(self._index.offsets), self._file.size)
+        ends = bounds[np.searchsorted(bounds, starts, side="right")]
+        first = np.flatnonzero(np.append(True, starts[1:] != ends[:-1]))
+        spans = zip(starts[first].tolist(), ends[np.append(first[1:], len(ends)) - 1].tolist(), strict=True)
+        return [Stretch(self.path, start, end - start) for start, end in spans]
 
     def write_index(self) -> None:
         """Write `idx_path` from what was scanned, so that the next opening need not scan."""

@@ -73,6 +73,13 @@ class RecordIndex(Sequence[int]):
             raise KeyError(key)
         return int(self.offsets[self._sorted_line[run] + ahead])
 
+    def offsets_of(self, keys: np.ndarray) -> np.ndarray:
+        """Byte offsets, int64 (n,), of keys (n,) that the index has."""
+        first, line = np.asarray(self._sorted_first), np.asarray(self._sorted_line)
+        run = np.searchsorted(first, keys, side="right") - 1
+        offsets: np.ndarray = self.offsets[line[run] + keys - first[run]]
+        return offsets
+
     def first_missing(self, start: int, stop: int) -> int | None:
         """The lowest key of start..stop-1 that the index does not have, or None."""
         key = start
