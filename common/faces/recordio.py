@@ -141,11 +141,7 @@ class Records:
 
     def stretches(self, keys: np.ndarray) -> list[Stretch]:
         """Where the records of keys (n,), which are there, lie in the file: neighbours as one stretch."""
-        starts = np.sort(self._index.offsets_of(keys))
-        bounds = np.append(np.sort(self._index.offsets), self._file.size)
-        ends = bounds[np.searchsorted(bounds, starts, side="right")]
-        first = np.flatnonzero(np.append(True, starts[1:] != ends[:-1]))
-        spans = zip(starts[first].tolist(), ends[np.append(first[1:], len(ends)) - 1].tolist(), strict=True)
+        spans = self._index.spans(keys, self._file.size)
         return [Stretch(self.path, start, end - start) for start, end in spans]
 
     def write_index(self) -> None:
