@@ -14,6 +14,7 @@ Source: dmlc-core `recordio.h` and MXNet 1.9.1 `recordio.py`, as documents of th
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -258,13 +259,7 @@ class RecordWriter:
 
 def _magic_positions(raw: bytes) -> list[int]:
     """Where the magic stands in `raw` at a multiple of 4."""
-    found = []
-    position = raw.find(MAGIC)
-    while position >= 0:
-        if position % 4 == 0:
-            found.append(position)
-        position = raw.find(MAGIC, position + 1)
-    return found
+    return [found.start() for found in re.finditer(re.escape(MAGIC), raw) if found.start() % 4 == 0]
 
 
 class _NoRecord(Exception):
