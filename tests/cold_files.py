@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 
-def drop(*files: Path) -> None:
-    """Take files out of the page cache, where nobody has them mapped; skips the test where that cannot be done."""
+def drop(*paths: Path) -> None:
+    """Take files, and all files of folders, out of the page cache; skips the test where the file system cannot.
+
+    Nobody may have them mapped.
+    """
+    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     for file in files:
         handle = os.open(file, os.O_RDONLY)
         os.fsync(handle)

@@ -46,14 +46,14 @@ def test_batches_are_those_of_the_order_each_told_once_and_early():
 
 def test_a_cold_run_ends_in_the_numbers_of_one_that_reads_nothing_ahead(cached):
     plain = run("plain", train={**OPTIONS, "warm": "off"})
-    drop(Path("data/faces/train.rec"), *(path for path in Path("caches/tiny").rglob("c/**/*") if path.is_file()))
+    drop(Path("data/faces"), Path("caches/tiny"))
     assert equal(run("warm", train=OPTIONS), plain)
     assert curves("warm") == curves("plain")
     assert "read ahead" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_is_read_ahead_is_what_batches_are_made_of(cached):
-    drop(Path("data/faces/train.rec"), *(path for path in Path("caches/tiny").rglob("c/**/*") if path.is_file()))
+    drop(Path("data/faces"), Path("caches/tiny"))
     source, cache, order = open_source("data/faces"), TeacherCache("caches/tiny"), order_of(35)
     batches = FaceBatches(source, Views("flip", 0, 2), cache, True, (112, 112), "off")
     read = [Path("data/faces/train.rec")]
