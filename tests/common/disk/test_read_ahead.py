@@ -53,11 +53,14 @@ def test_in_memory_is_what_was_read_and_is_not_what_was_dropped(file, tmp_path):
     assert in_memory(whole(file))
     drop(file)
     assert not in_memory(whole(file))
+    drop(file)
+    middle = Stretch(file, SIZE // 2, 64 << 10)
     with open(file, "rb") as opened:
-        opened.seek(SIZE - (64 << 10))
-        opened.read()
-    assert in_memory([Stretch(file, SIZE - (64 << 10), 64 << 10)])
-    assert not in_memory(whole(file))
+        opened.seek(middle.start)
+        opened.read(middle.size)
+    assert in_memory([middle])
+    assert not in_memory([Stretch(file, 0, 64 << 10)])
+    assert not in_memory([middle, Stretch(file, SIZE - (64 << 10), 64 << 10)])
     assert not in_memory([Stretch(tmp_path / "gone", 0, 5)])
     assert in_memory([])
 
