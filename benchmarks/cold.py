@@ -10,7 +10,6 @@ and "off". Every measurement is a process of its own, before which all files are
 
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import click
 import numpy as np
 
 from benchmarks.gather import BATCH, DIM, ways, write_both
-from benchmarks.spread import spread_text
+from benchmarks.spread import ratio_text, spread_text
 from benchmarks.synthetic_store import write_unsealed
 from benchmarks.views import made_up_faces
 from cache.format import Layout
@@ -109,10 +108,12 @@ def report_rows(folder: Path, rounds: int) -> None:
     for number in range(rounds):
         for name in WAYS:
             seconds[name].append(alone(seconds_of_rows, folder, name, number))
-    middle = statistics.median(seconds["gather"])
     for name, taken in seconds.items():
-        ratios = statistics.median(taken) / middle
-        print(f"cold, {BATCH} rows: {name:20s} {spread_text(taken, 'ms', 1e3)}, {ratios:.1f} x gather", flush=True)
+        print(
+            f"cold, {BATCH} rows: {name:20s} {spread_text(taken, 'ms', 1e3)}, "
+            f"{ratio_text(taken, seconds['gather'])} x gather",
+            flush=True,
+        )
 
 
 def report_epoch(folder: Path, rounds: int, workers: int) -> None:
@@ -131,10 +132,9 @@ def report_epoch(folder: Path, rounds: int, workers: int) -> None:
             taken, news = alone(seconds_of_epoch, folder, warm, workers)
             seconds[name].append(taken)
             print(f"{name}: {taken:.2f} s; {'; '.join(news)}", flush=True)
-    middle = statistics.median(seconds["in memory"])
-    for name, taken_each in seconds.items():
-        ratio = statistics.median(taken_each) / middle
-        print(f"epoch, {name:18s} {spread_text(taken_each, 's')}, {ratio:.2f} x in memory", flush=True)
+    for name, took in seconds.items():
+        ratio = ratio_text(took, seconds["in memory"])
+        print(f"epoch, {name:18s} {spread_text(took, 's')}, {ratio} x in memory", flush=True)
 
 
 @click.command()
