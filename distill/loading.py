@@ -7,12 +7,13 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
-from distill.batches import EpochOrder, FaceBatches, TrainingBatch
+from distill.batches import FaceBatches, TrainingBatch
+from distill.warm import ToldOrder
 from distill.worker_deaths import ends_told, prepare_worker
 
 
 def batch_loader(
-    faces: FaceBatches, order: EpochOrder, workers: int, pin: bool
+    faces: FaceBatches, order: ToldOrder, workers: int, pin: bool
 ) -> DataLoader[TrainingBatch | UserError]:
     """A DataLoader over whole batches; workers stay alive between epochs."""
     return DataLoader(

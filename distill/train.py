@@ -120,6 +120,8 @@ def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation |
     for number, batch in enumerate(window.timed(batches_of(run.loader)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
+        for line in run.ahead.news():
+            said.console.say(line)
         if not line_due(progress.step, number, per_epoch, log_every):
             said.console.update(said.where())
             continue

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from common.config.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
 
 Verify = Literal["off", "sample", "all"]
+Warm = Literal["auto", "off"]
 
 
 class TrainConfig(Section):
@@ -14,6 +15,7 @@ class TrainConfig(Section):
 
     accumulate: micro-batches a rank's batch is cut into; the head still sees all of it. ema: decay of the averaged
     weights that are exported, 0 for none. verify: compare the pixels of this many faces with what the teacher saw.
+    warm: read faces and rows ahead in the background (distill/warm.py).
     """
 
     epochs: Positive = 26
@@ -46,6 +48,7 @@ class TrainConfig(Section):
     evaluate_every: NotNegative = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
     best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
     verify: Verify = "sample"
+    warm: Warm = "auto"
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:

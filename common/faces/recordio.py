@@ -14,6 +14,7 @@ Source: dmlc-core `recordio.h` and MXNet 1.9.1 `recordio.py`, as documents of th
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from types import TracebackType
 
 import numpy as np
 
+from common.disk import Stretch
 from common.errors import DataError
 from common.faces.random_access import RandomAccessFile
 from common.faces.recordio_index import RecordIndex, read_index
@@ -132,6 +134,16 @@ class Records:
             return b"".join(_pieces(self._file, offset))
         except _NoRecord as error:
             raise DataError(f"{self.path}: record {key} at offset {offset}: {error}; {self._advice()}") from None
+
+    def announce(self, keys: np.ndarray) -> None:
+        """Have the disk read the records of keys (n,), which are there; returns at once."""
+        for offset in self._index.offsets_of(keys).tolist():
+            self._file.announce(offset, READ_AHEAD)
+
+    def stretches(self, keys: np.ndarray) -> list[Stretch]:
+        """Where the records of keys (n,), which are there, lie in the file: neighbours as one stretch."""
+        spans = self._index.spans(keys, self._file.size)
+        return [Stretch(self.path, start, end - start) for start, end in spans]
 
     def write_index(self) -> None:
         """Write `idx_path` from what was scanned, so that the next opening need not scan."""
@@ -247,13 +259,7 @@ class RecordWriter:
 
 def _magic_positions(raw: bytes) -> list[int]:
     """Where the magic stands in `raw` at a multiple of 4."""
-    found = []
-    position = raw.find(MAGIC)
-    while position >= 0:
-        if position % 4 == 0:
-            found.append(position)
-        position = raw.find(MAGIC, position + 1)
-    return found
+    return [found.start() for found in re.finditer(re.escape(MAGIC), raw) if found.start() % 4 == 0]
 
 
 class _NoRecord(Exception):

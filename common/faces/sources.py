@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.disk import Stretch
 from common.documents import read_document, read_regular
 from common.errors import DataError
 from common.faces.fitting import Fit
 from common.faces.pixels import decode_rgb
+from common.faces.random_access import RandomAccessFile
 from common.faces.record_labels import pictures_of, spread
 from common.faces.recordio import Records
 from common.text import printable
@@ -58,6 +60,14 @@ class FaceSource(ABC):
     @abstractmethod
     def jpeg(self, sample: int) -> bytes:
         """The encoded picture. Raises DataError naming the record where it cannot be had."""
+
+    @abstractmethod
+    def announce(self, samples: np.ndarray) -> None:
+        """Have the disk read the pictures of samples (n,), which will be asked for; returns at once."""
+
+    @abstractmethod
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        """Where the pictures of samples (n,) lie on the disk. Raises OSError for a file that is gone."""
 
     @abstractmethod
     def name(self, sample: int) -> str:
@@ -162,6 +172,16 @@ class RecordSource(FaceSource):
             raise DataError(f"{self.name(sample)} has no picture in it")
         return payload
 
+    def announce(self, samples: np.ndarray) -> None:
+        self._records.announce(self._keys_of(samples))
+
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        return self._records.stretches(self._keys_of(samples))
+
+    def _keys_of(self, samples: np.ndarray) -> np.ndarray:
+        keys = self._keys
+        return keys.start + keys.step * samples if isinstance(keys, range) else keys[samples]
+
     def name(self, sample: int) -> str:
         return f"{self._records.path}: record {self._keys[sample]}"
 
@@ -200,6 +220,15 @@ class FolderSource(FaceSource):
 
     def jpeg(self, sample: int) -> bytes:
         return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
+
+    def announce(self, samples: np.ndarray) -> None:
+        for sample in samples.tolist():
+            picture = RandomAccessFile(self.path / self._names[sample])
+            picture.announce(0, picture.size)
+
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        files = (self.path / self._names[sample] for sample in samples.tolist())
+        return [Stretch(file, 0, file.stat().st_size) for file in files]
 
     def name(self, sample: int) -> str:
         return printable(self.path / self._names[sample])

@@ -13,6 +13,7 @@ from cache.format import describe_faces
 from cache.several import CachedTeacher, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
+from common.disk import ReadAhead
 from common.errors import ConfigError, UserError
 from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.models import refuse_other_size
@@ -22,6 +23,7 @@ from distill.head import Head, build_head, starting_centers
 from distill.loading import batch_loader
 from distill.run.run_dir import claimed
 from distill.step import Trainer
+from distill.warm import ToldOrder, Wanted, reading_ahead
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Run:
     order: EpochOrder
     loader: DataLoader[TrainingBatch | UserError]
     trainer: Trainer
+    ahead: ReadAhead[Wanted]
 
 
 @contextmanager
@@ -53,8 +56,10 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
         faces = face_batches(config, source, cache, order)
-        loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
-        yield Run(source, order, loader, trainer)
+        with reading_ahead(config.train.warm, faces, order) as ahead:
+            told = ToldOrder(order, ahead)
+            loader = batch_loader(faces, told, config.train.workers, pin=device.type == "cuda")
+            yield Run(source, order, loader, trainer, ahead)
 
 
 def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None, order: EpochOrder) -> FaceBatches:
