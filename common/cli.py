@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.allocator import keep_freed_memory
 from common.config import load_config
 from common.errors import ConfigError
 from common.failures import first_to_fail, line_of
@@ -47,6 +48,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         outlive_readers()
+        keep_freed_memory()
         try:
             return super().main(*args, **kwargs)
         except OSError as error:  # of the streams themselves, as when help is written to a full disk
