@@ -67,11 +67,6 @@ NUMBER  := $(filter-out 0 1,$(GPUS))$(if $(filter 0 1,$(GPUS)),$(filter-out 1,$(
 PROCESSES := $(BIN)/python $(if $(NUMBER),-m common.processes $(NUMBER)) -m
 DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 
-# glibc returns every large buffer to the kernel, which then faults its pages in anew for the next operation: up to half
-# of the time of a CPU run. Elsewhere these do nothing.
-export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
-export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
-
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:

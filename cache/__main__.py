@@ -15,7 +15,6 @@ python -m cache pull         owner/lfw-sface --out caches/lfw
 """
 
 import functools
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,10 +116,11 @@ def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, th
     from cache.info import describe_cache
     from cache.teachers import open_teacher
     from common.faces import open_faces
-    from common.runtime import choose_device, launched_rank, set_threads
+    from common.ranks import launched_rank, ranks_here
+    from common.runtime import choose_device, set_threads
 
     where = choose_device(device)
-    number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    number = set_threads(threads, ranks_here())
     source = open_faces(config, root)
     teacher = open_teacher(config, root, source, str(where), number)
     began = time.perf_counter()

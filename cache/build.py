@@ -36,7 +36,7 @@ from common.faces import FaceSource, Views, decoder_version
 from common.files import appears
 from common.models import FaceModel, refuse_other_size
 from common.progress import progress
-from common.runtime import launched_rank
+from common.ranks import launched_rank
 from common.writers import STALE_SECONDS, Claims, at_work
 
 EVERY_UNIT = slice(None)

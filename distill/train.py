@@ -61,6 +61,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         with worker_deaths_told(), written as curves, Console() as console:
             if curves is not None:
                 curves.describe(config)
+            barrier()
             said = Said(config, run, progress, curves, console)
             while progress.step < config.train.epochs * len(run.order):
                 _epoch(config, run, said, evaluation)
@@ -138,12 +139,17 @@ def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation |
 
 
 def _evaluate(config: Config, said: Said, evaluation: StudentEvaluation) -> None:
+    """Measure the student; the first rank keeps the numbers while the others wait."""
+    numbers = evaluation.measure(said.run.trainer)
+    if said.curves is not None:
+        _keep(config, said, said.curves, evaluation, numbers)
+    barrier()
+
+
+def _keep(config: Config, said: Said, curves: Curves, evaluation: StudentEvaluation, numbers: dict[str, float]) -> None:
     """Numbers into the curves, and the student exported where they are the best so far."""
     progress, trainer = said.progress, said.run.trainer
-    numbers = evaluation.measure(trainer)
-    if said.curves is None:
-        return
-    said.curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
+    curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
     value = evaluation.better(numbers, progress.best)
     if value is not None:
         assert config.train.best_by is not None

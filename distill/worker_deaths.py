@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from common.allocator import keep_freed_memory
 from common.errors import UserError
 
 # What the channel from a worker raises when its other end is gone.
@@ -53,6 +54,7 @@ def ends_told(workers: set[multiprocessing.process.BaseProcess]) -> Iterator[Non
 def prepare_worker(number: int) -> None:
     """In a worker: a bus error ends it without torch's guess at the cause (the cache's reader names the file where it
     knows it), and that the main process is gone is no news."""
+    keep_freed_memory()  # a worker that is not forked has an allocator of its own
     signal.signal(signal.SIGBUS, signal.SIG_DFL)
     report = sys.excepthook
     sys.excepthook = lambda kind, *rest: None if issubclass(kind, ConnectionError) else report(kind, *rest)
