@@ -20,7 +20,9 @@ while [[ "$1" == --* ]]; do shift; done
 touch packages
 case "$1" in
   show) found=1
-    for name in "${@:2}"; do grep -q "^$name=" packages && found=0 && grep "^$name=" packages | sed 's/.*=/Version: /'; done
+    for name in "${@:2}"; do
+      grep "^$name=" packages | sed 's/.*=/Version: /' | grep . && found=0
+    done
     exit $found ;;
   uninstall) for name in "${@:3}"; do sed -i "/^$name=/d" packages; done ;;
   install) [ "$2" = -r ] || exit 0
