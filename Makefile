@@ -3,7 +3,9 @@
 CONFIG  ?= configs/ms1mv2.toml
 DATA    ?= data
 PYTHON  ?= python3
-GPUS    ?= $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo 1 || echo 0)
+ifeq ($(origin GPUS),undefined)
+GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo 1 || echo 0)
+endif
 PROCS   ?= 1
 THREADS ?=
 NODES   ?= 1
@@ -19,7 +21,7 @@ ROWS    ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
-READY   := $(VENV)/.installed
+PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # For the shell, whatever a variable holds: 'in single quotes', those it holds as '\''.
 quoted   = '$(subst ','\'',$1)'
@@ -50,6 +52,9 @@ ifneq ($(if $(THREADS),$(call no_number,$(THREADS))$(filter 0,$(THREADS))),)
 $(error THREADS=$(THREADS): write a whole number, 1 or more)
 endif
 
+# GPUS=0 goes on with an environment for GPUs, which computes on the CPU as well: `make .venv/.installed-cpu` exchanges it.
+READY   := $(VENV)/.installed-$(if $(filter 0,$(GPUS)),$(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu),gpu)
+
 # One process, or one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2); on one machine or several.
 RANKS_HERE := $(if $(filter 0,$(GPUS)),$(PROCS),$(GPUS))
 ifneq ($(filter-out 1,$(NODES)),)
@@ -70,7 +75,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
+.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -91,12 +96,27 @@ help: ## This list
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
-$(READY): requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing requirements.lock into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $(READY)
+$(VENV)/.installed-cpu: requirements.lock pyproject.toml
+	$(call install,requirements.lock,faiss-gpu onnxruntime-gpu)
+
+$(VENV)/.installed-gpu: requirements-gpu.lock pyproject.toml
+	@if $(PIP) show torch 2>/dev/null | grep -q '^Version:.*+cpu'; then $(PIP) uninstall --yes torch; fi
+	$(call install,requirements-gpu.lock,faiss-cpu onnxruntime)
+
+# faiss-cpu and faiss-gpu bring the same files, and so do both of onnxruntime: where one of $2 is in the environment, all
+# four leave it first, for pip would take away with one what it has just written for the other.
+define install
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+@rm -f $(VENV)/.installed $(VENV)/.installed-*
+@if $(PIP) show $2 >/dev/null 2>&1; then $(PIP) uninstall --yes faiss-cpu faiss-gpu onnxruntime onnxruntime-gpu 2>/dev/null; fi
+@echo "installing $1 into $(VENV) (once)"
+@$(PIP) install -r $1
+@$(PIP) install --no-deps --editable .
+@touch $@
+endef
+
+doctor: $(READY) ## What is here, and what is wrong with it
+	@$(BIN)/python -m common.doctor
 
 demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
@@ -144,11 +164,9 @@ lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: ## Write requirements.lock anew from pyproject.toml
+lock: ## Write both lock files anew from pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .venv-lock/requirements.in
-	@.venv-lock/bin/python -m pip install --quiet -r .venv-lock/requirements.in
-	@{ head -2 requirements.lock; .venv-lock/bin/python -m pip freeze | sed 's/+cpu//; /^nvidia-/d; /^triton=/d'; } > .venv-lock/lock && mv .venv-lock/lock requirements.lock
+	@.venv-lock/bin/python .ci/locks.py
 	@rm -rf .venv-lock
 
 clean: ## Remove environments; caches/ and runs/ stay

@@ -125,7 +125,8 @@ def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, th
     teacher = open_teacher(config, root, source, str(where), number)
     began = time.perf_counter()
     if launched_rank() == 0:
-        say(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
+        about = teacher.describe()
+        say(f"teacher {about['name']} in {about['precision']} on {where}, {number} threads, {len(source):,} faces")
     stage(config, source, teacher, number)
     if launched_rank() == 0:
         say(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
@@ -140,13 +141,13 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
     Exit status 1 on any fault.
     """
+    from cache.teachers import as_cached
     from cache.verify import verify as verify_cache
     from common.models import open_model
     from common.runtime import choose_device, set_threads
 
     def teacher() -> "FaceModel":
-        assert config.teacher is not None
-        return open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
+        return open_model(as_cached(config), root, str(choose_device(device)), set_threads(threads, 1))
 
     verdict = verify_cache(config, root, pairs, teacher)
     say(verdict.text(config.cache_dir))
@@ -169,7 +170,7 @@ def repair(config: Config, root: Path, device: str, threads: int | None) -> None
 @machine_options
 def teacher_info(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Print the teacher that will be used, and how well it tells some of the training faces apart."""
-    from cache.teachers import describe_teacher
+    from cache.teachers import as_cached, describe_teacher, open_settled
     from common.faces import open_faces
     from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
     from common.runtime import choose_device, set_threads
@@ -177,10 +178,13 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher")
     where, number = choose_device(device), set_threads(threads, 1)
-    teacher = open_model(config.teacher, root, str(where), number)
     report = None
     if (root / config.faces.path).exists():
-        report = check_teacher(teacher, *labelled_sample(open_faces(config, root)))
+        source = open_faces(config, root)
+        teacher = open_settled(config, root, source, str(where), number)
+        report = check_teacher(teacher, *labelled_sample(source))
+    else:
+        teacher = open_model(as_cached(config), root, str(where), number)
     say(describe_teacher(teacher, report))
     if report is not None:
         refuse_evidently_wrong(report)

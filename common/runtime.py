@@ -37,6 +37,14 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"--device {name}: unknown; use auto, cpu or cuda") from None
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 by itself: NVIDIA's of compute capability 8.0 (Ampere) and later. Older
+    ones only imitate it, and of a CPU nobody can tell."""
+    if device.type != "cuda":
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0) and torch.cuda.is_bf16_supported()
+
+
 def set_threads(threads: int | None, ranks_here: int) -> int:
     """Give this rank its share of the cores (or `threads`); returns the number used.
 

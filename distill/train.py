@@ -19,6 +19,7 @@ from common.runtime import barrier, rank, world_size
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
 from distill.loading import batches_of
+from distill.precision import settled
 from distill.run import (
     BEST_STUDENT,
     STUDENT,
@@ -53,6 +54,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     ConfigError when the run folder belongs to another configuration; UserError when a number stops being finite, a
     worker dies, another process trains in the run folder, or the disk is full.
     """
+    config = settled(config, device)
     with deterministic_algorithms(config.train.deterministic), opened_run(config, root, device) as run:
         evaluation = StudentEvaluation(config, root) if config.train.evaluate_every else None
         progress = resume_run(config, run.trainer, len(run.order), len(run.order.samples), world_size())
@@ -180,6 +182,6 @@ def _announce(
         f"{run.source.num_classes:,} people"
     )
     say(
-        f"{config.student.backbone} on {device}, {world_size()} rank(s), {threads} threads; "
-        f"checkpoints take up to {size_text(needed)}"
+        f"{config.student.backbone} in {config.train.precision} on {device}, {world_size()} rank(s), "
+        f"{threads} threads; checkpoints take up to {size_text(needed)}"
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.config.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
+from common.config.section import AnyPrecision, Fraction, NotNegative, Positive, Section, Text, Workers
 
 Verify = Literal["off", "sample", "all"]
 Warm = Literal["auto", "off"]
@@ -34,7 +34,9 @@ class TrainConfig(Section):
     milestones: tuple[Positive, ...] = (8, 14, 20, 25)
     power: Annotated[float, Field(gt=0)] = 2.0
     warmup_epochs: NotNegative = 1
-    precision: Precision = "float32"
+    precision: AnyPrecision = Field(
+        "float32", description="auto: bfloat16 on a GPU that has it, else float32; a run keeps what it began with"
+    )
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")

@@ -111,7 +111,8 @@ def open_model(config: ModelConfig, root: Path, device: str = "cpu", threads: in
     """The model a config names.
 
     Args:
-        config: which weights, and anything about them that is not known by itself.
+        config: which weights, and anything about them that is not known by itself. Precision `auto` is float32 here;
+            stage one settles it before (cache/teachers.py).
         root: data root; relative paths in the config start there.
         device: `cpu` or `cuda[:N]`.
         threads: threads a forward may use; None leaves the library's setting.
@@ -169,16 +170,15 @@ def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: 
         torch.set_num_threads(threads)
     assert contract.mean is not None
     assert contract.std is not None
-    network = TorchNetwork(
-        module, contract.mean, contract.std, config.precision, device, config.channels_last, config.compile
-    )
+    precision = "float32" if config.precision == "auto" else config.precision
+    network = TorchNetwork(module, contract.mean, contract.std, precision, device, config.channels_last, config.compile)
     runtime = {
         "library": f"torch {torch.__version__}",
         "device": torch.device(device).type,
         "channels_last": config.channels_last,
         "compile": config.compile,
     }
-    return FaceModel(weights, contract, network, config.precision, runtime)
+    return FaceModel(weights, contract, network, precision, runtime)
 
 
 def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:
