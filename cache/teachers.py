@@ -20,7 +20,8 @@ from common.models import (
     warning_of,
 )
 from common.output import say
-from common.runtime import has_bfloat16, launched_rank
+from common.ranks import launched_rank
+from common.runtime import has_bfloat16
 from common.vectors import unit_rows
 
 LEAST_COSINE = 0.9995
