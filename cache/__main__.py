@@ -3,6 +3,7 @@
 python -m cache build --config configs/lfw.toml --data DATA
 python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
 python -m cache build        --config configs/ms1mv2.toml --status
+python -m cache cluster      --config configs/ms1mv2.toml --executor slurm --tasks 16 -o partition=gpu -o time=20:00:00
 python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
@@ -19,7 +20,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -86,6 +87,19 @@ def build(
     if status:
         return say(describe_work(config.cache_dir))
     _run(functools.partial(build_cache, part=units, stale=stale), config, root, device, threads)
+
+
+@main.command()
+@experiment_options
+@machine_options
+@click.option("--executor", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True)
+@click.option("--tasks", type=click.IntRange(1), default=1, show_default=True, help="Ranges the units are cut into.")
+@click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An argument of datatrove's executor.")
+def cluster(config: Config, root: Path, **how: Any) -> None:
+    """Build as tasks of a cluster's queue, by datatrove (docs/scale.md)."""
+    from cache.cluster import submit
+
+    say(f"logs in {submit(config, root, **how)}; `python -m cache build --status` says how far it is")
 
 
 @main.command()

@@ -150,6 +150,12 @@ def refuse_another_cache(config: Config, manifest: dict[str, Any], runtime: dict
         )
 
 
+def units_of(config: Config, source: FaceSource, teacher: FaceModel) -> int:
+    """How many units the experiment's cache has."""
+    layout, _ = describe(config, source, teacher, Views.of(config.views))
+    return len(list(layout.units()))
+
+
 def describe(config: Config, source: FaceSource, teacher: FaceModel, views: Views) -> tuple[Layout, dict[str, Any]]:
     """How a cache is cut, and what it is made from: what makes it this cache and no other.
 
