@@ -1,4 +1,4 @@
-"""Stage one's units as tasks of a cluster's queue, started by datatrove: on this machine, through SLURM, or through Ray.
+"""Stage one's units as tasks of a queue, started by datatrove: on this machine, through SLURM, or through Ray.
 
 python -m cache cluster --config configs/ms1mv2.toml --tasks 16 --executor slurm \
     -o partition=gpu -o time=20:00:00 -o gpus_per_task=1 -o cpus_per_task=8
