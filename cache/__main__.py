@@ -104,16 +104,18 @@ def cluster(config: Config, root: Path, **how: Any) -> None:
 
 @main.command()
 @experiment_options
-def seal(config: Config, root: Path) -> None:
+@click.option("--threads", type=click.IntRange(1), help="Threads that share the shards; else one a core.")
+def seal(config: Config, root: Path, threads: int | None) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
     from cache.build import seal_once
     from cache.format import read_manifest
     from cache.info import describe_cache
+    from common.runtime import set_threads
     from common.writers import at_work
 
     if read_manifest(config.cache_dir)["sealed"] is None:
         with at_work(config.cache_dir, "a build", shared=True) as claims:
-            seal_once(config.cache_dir, claims)
+            seal_once(config.cache_dir, claims, set_threads(threads, 1))
     say(describe_cache(config.cache_dir))
 
 

@@ -120,17 +120,17 @@ def go_on(
     if part == EVERY_UNIT or len(finished_units(path, layout)) == len(list(layout.units())):
         if config.cache.same_runtime:
             refuse_other(path, runtime)  # other processes may have another
-        seal_once(path, claims)
+        seal_once(path, claims, threads)
     return path
 
 
-def seal_once(path: Path, claims: Claims) -> None:
-    """Seal a cache, or wait until another process has; one that dies over it is replaced."""
+def seal_once(path: Path, claims: Claims, threads: int) -> None:
+    """Seal a cache by so many threads, or wait until another process has; one that dies over it is replaced."""
     while read_manifest(path)["sealed"] is None:
         if claims.take("seal"):
             if read_manifest(path)["sealed"] is None:
                 with naming_a_full_disk(path):
-                    seal(path)
+                    seal(path, threads)
             break
         time.sleep(claims.pause)
     claims.clear()

@@ -8,6 +8,7 @@ ledger alone: the engine's own markers are not asked, so every task may be run a
 there ends at once. The last task seals.
 """
 
+import importlib
 import inspect
 import os
 from collections.abc import Sequence
@@ -79,16 +80,19 @@ def submit(
         threads = threads or max(1, len(os.sched_getaffinity(0)) // workers)
     logs = config.cache_dir.with_name(f"{config.cache_dir.name}.tasks")
     task = BuildTask(config, root.absolute(), device, threads, Path.cwd())
-    engine(pipeline=[task], tasks=tasks, logging_dir=str(logs.absolute()), skip_completed=False, **given).run()
+    engine(pipeline=[task], tasks=tasks, logging_dir=f"{logs.absolute()}", skip_completed=False, **given).run()
     return logs
 
 
 def _engine(executor: Executor) -> Any:
     try:
         import datatrove.executor as engines
-    except ImportError as error:
+
+        if executor == "ray":
+            importlib.import_module("ray")
+    except ModuleNotFoundError as error:
         raise ConfigError(
-            f"--executor {executor}: {error.name} is not installed: pip install 'face-teacher-cache[cluster]'"
+            f"--executor {executor}: {error.name} is not installed in this environment: pip install {error.name}"
         ) from None
     return getattr(engines, CLASSES[executor])
 

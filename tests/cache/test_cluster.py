@@ -1,5 +1,6 @@
 """Tasks of a cluster's queue make the cache that one build makes, and its ledger alone says what is finished."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -91,6 +92,14 @@ def test_workers_that_would_share_one_card_are_refused(typed, monkeypatch):
     told = typed("--tasks", "4", "-o", "workers=4")
     assert told.exit_code == 2
     assert "python -m common.processes 4 -m cache build" in told.output
+
+
+def test_an_engine_that_is_not_installed_is_named(typed):
+    if importlib.util.find_spec("ray"):
+        pytest.skip("ray is installed")
+    told = typed("--executor", "ray")
+    assert (told.exit_code, told.output.count("\n")) == (2, 1)
+    assert "pip install ray" in told.output
 
 
 def run_cluster(folder: Path, *words: str, **environment: str) -> None:
