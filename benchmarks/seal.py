@@ -1,6 +1,6 @@
 """What sealing a big cache takes: seconds and peak memory, for 2 million rows of 85,742 classes.
 
-    python benchmarks/seal.py [--rows 2000000] [--confidence leave_one_out] [--dtype float16] [--threads 2] [--scratch FOLDER]
+    python benchmarks/seal.py [--rows 2000000] [--confidence leave_one_out] [--threads 2] [--shuffled]
 
 Writes a synthetic store of about 2 GB (removed at the end), seals it in a process of its own, and prints that
 process's peak resident memory beside what the class sums alone need.
@@ -54,8 +54,8 @@ def main(
         shutil.rmtree(folder)
     mebibytes, sums = peak / 2**20, classes * dim * 8 / 2**20
     print(
-        f"{rows:,} rows x {dim} {dtype}, {classes:,} classes, {confidence}, {threads} thread(s): sealed in {seconds:.1f} s "
-        f"({used:.1f} s of processor), peak memory {mebibytes:,.0f} MiB, of which class sums {sums:,.0f} MiB"
+        f"{rows:,} rows x {dim} {dtype}, {classes:,} classes, {confidence}, {threads} thread(s): sealed in "
+        f"{seconds:.1f} s ({used:.1f} s of processor), peak memory {mebibytes:,.0f} MiB, of which class sums {sums:,.0f} MiB"
     )
 
 

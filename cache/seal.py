@@ -45,7 +45,7 @@ Part = TypeVar("Part")
 
 
 def seal(path: Path, threads: int = 1) -> None:
-    """Seal a cache whose units are all finished. threads: among which the shards are shared out; the bytes are the same.
+    """Seal a cache whose units are all finished. threads: how many share the shards; the bytes are the same.
 
     Raises CacheError naming the first files that are missing or whose bytes are not those written down: those of the
     units, and the labels, which the ledger binds from the beginning.
