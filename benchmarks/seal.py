@@ -55,7 +55,8 @@ def main(
     mebibytes, sums = peak / 2**20, classes * dim * 8 / 2**20
     print(
         f"{rows:,} rows x {dim} {dtype}, {classes:,} classes, {confidence}, {threads} thread(s): sealed in "
-        f"{seconds:.1f} s ({used:.1f} s of processor), peak memory {mebibytes:,.0f} MiB, of which class sums {sums:,.0f} MiB"
+        f"{seconds:.1f} s ({used:.1f} s of processor), peak memory {mebibytes:,.0f} MiB, of which class sums "
+        f"{sums:,.0f} MiB"
     )
 
 

@@ -17,8 +17,9 @@ def pictures_of(records: Records) -> tuple[range | np.ndarray, np.ndarray]:
     """Keys of the pictures, rising, and the identity of each, float32: a whole number from 0 on.
 
     Where the identities' ranges are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
-    pictures, every header is read, once for all (common/faces/kept_labels.py). Without a header record every key is a picture. Raises DataError for a header that
-    announces more or fewer pictures than there are, and for a label that is no identity.
+    pictures, every header is read, once for all (common/faces/kept_labels.py). Without a header record every key is a
+    picture. Raises DataError for a header that announces more or fewer pictures than there are, and for a label that
+    is no identity.
     """
     header = _header(records)
     if header is not None:
