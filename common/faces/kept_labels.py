@@ -2,7 +2,7 @@
 
 Reading 42 million headers takes minutes, and every process of a build or a training would. The file is the SHA-256, in
 hex, of what it belongs to (the size of the .rec, the digest of the .idx) and of what it holds, a line end, and the
-identities as little-endian float32. One that does not agree is written anew; where nothing can be written, none is kept.
+identities as little-endian float32. Where it does not agree it is written anew; where nothing can be, none is kept.
 """
 
 import hashlib
