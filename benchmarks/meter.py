@@ -10,7 +10,7 @@ EVERY = 0.2  # seconds
 
 
 class Meter:
-    """with Meter() as meter: meter.watch(pid); then `seconds`, `largest` (RSS of one), `together` (PSS of all), in MiB."""
+    """with Meter() as meter: meter.watch(pid). Then `seconds`, `largest` (RSS of one), `together` (PSS of all): MiB."""
 
     def __init__(self) -> None:
         self.seconds = self.largest = self.together = 0.0
