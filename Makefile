@@ -14,6 +14,7 @@ SET     ?=
 CHECK   ?=
 OUT     ?=
 MUTANTS ?= 40
+IMAGES  ?=
 FILES   ?=
 
 VENV    := .venv
@@ -74,7 +75,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet lint lock clean
+.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -138,6 +139,9 @@ test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 
 	@echo "installing mxnet 1.9.1 with numpy 1.23 into .venv-mxnet (once)"
 	@.venv-mxnet/bin/python -m pip install --quiet --disable-pip-version-check mxnet==1.9.1 numpy==1.23.5
 	@touch $@
+
+rehearse: $(READY) ## Both stages on 1 M made-up faces, killed and resumed (IMAGES)
+	@PYTHONPATH=. $(BIN)/python benchmarks/rehearse.py $(if $(IMAGES),--images $(call quoted,$(IMAGES)))
 
 lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .
