@@ -185,7 +185,7 @@ def main(images: int, people: int, processes: str, steps: int, work: Path | None
         os.chdir("/")
         shutil.rmtree(folder)
     print(
-        f"{images:,} faces of {people:,} people, {VIEWS} views, {len(os.sched_getaffinity(0))} cores; every cache equal"
+        f"{images:,} faces of {people:,} people, {VIEWS} views, {len(os.sched_getaffinity(0))} cores: every cache equal"
     )
     print("\n| phase | killed | seconds | peak RSS of one, MiB | peak PSS of all, MiB |\n|---|---|---|---|---|")
     for name, meter in rows:
