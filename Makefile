@@ -140,7 +140,7 @@ test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 
 	@.venv-mxnet/bin/python -m pip install --quiet --disable-pip-version-check mxnet==1.9.1 numpy==1.23.5
 	@touch $@
 
-rehearse: $(READY) ## Both stages on 1 M made-up faces, killed and resumed (IMAGES)
+rehearse: $(READY) ## Both stages on 1 M made-up faces, with kills (IMAGES)
 	@PYTHONPATH=. $(BIN)/python benchmarks/rehearse.py $(if $(IMAGES),--images $(call quoted,$(IMAGES)))
 
 lint: $(READY) ## ruff, mypy, import contracts
