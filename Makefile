@@ -16,6 +16,7 @@ SET     ?=
 CHECK   ?=
 OUT     ?=
 MUTANTS ?= 40
+IMAGES  ?=
 FILES   ?=
 ROWS    ?=
 
@@ -75,7 +76,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
+.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -157,6 +158,9 @@ test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 
 
 gpu-check: $(READY) ## Claims about GPUs against the CPU (ROWS, OUT)
 	@$(BIN)/python -m benchmarks.gpu --device $(DEVICE) $(if $(ROWS),--rows $(call quoted,$(ROWS))) $(if $(OUT),--out $(call quoted,$(OUT)))
+
+rehearse: $(READY) ## Both stages on 1 M made-up faces, with kills (IMAGES)
+	@PYTHONPATH=. $(BIN)/python benchmarks/rehearse.py $(if $(IMAGES),--images $(call quoted,$(IMAGES)))
 
 lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .

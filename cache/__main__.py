@@ -3,6 +3,7 @@
 python -m cache build --config configs/lfw.toml --data DATA
 python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
 python -m cache build        --config configs/ms1mv2.toml --status
+python -m cache cluster      --config configs/ms1mv2.toml --executor slurm --tasks 16 -o partition=gpu -o time=20:00:00
 python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
@@ -18,7 +19,7 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -89,16 +90,31 @@ def build(
 
 @main.command()
 @experiment_options
-def seal(config: Config, root: Path) -> None:
+@machine_options
+@click.option("--executor", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True)
+@click.option("--tasks", type=click.IntRange(1), default=1, show_default=True, help="Ranges the units are cut into.")
+@click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An argument of datatrove's executor.")
+def cluster(config: Config, root: Path, **how: Any) -> None:
+    """Build as tasks of a cluster's queue, by datatrove (docs/scale.md)."""
+    from cache.cluster import submit
+
+    say(f"logs in {submit(config, root, **how)}; `python -m cache build --status` says how far it is")
+
+
+@main.command()
+@experiment_options
+@click.option("--threads", type=click.IntRange(1), help="Threads that share the shards; else one a core.")
+def seal(config: Config, root: Path, threads: int | None) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
     from cache.build import seal_once
     from cache.format import read_manifest
     from cache.info import describe_cache
+    from common.runtime import set_threads
     from common.writers import at_work
 
     if read_manifest(config.cache_dir)["sealed"] is None:
         with at_work(config.cache_dir, "a build", shared=True) as claims:
-            seal_once(config.cache_dir, claims)
+            seal_once(config.cache_dir, claims, set_threads(threads, 1))
     say(describe_cache(config.cache_dir))
 
 
