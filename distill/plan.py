@@ -23,6 +23,7 @@ from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
+from distill.graph import refuse_graphs
 from distill.head import refuse_fewer_classes, starting_centers
 from distill.run import (
     Progress,
@@ -49,6 +50,7 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
     with _noted(plan):
         where = choose_device(device)
         refuse_precision(train.precision, where)
+        refuse_graphs(config, where, ranks)
     samples, identities = plan_faces(plan, config, root)
     with torch.device("meta"):
         student = build_backbone(config.student.backbone, config.student.embedding_size)

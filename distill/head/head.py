@@ -73,15 +73,15 @@ class Head(nn.Module):
         f_s: Tensor,
         f_t: Tensor | None,
         labels: Tensor,
-        epoch: float,
+        epoch: float | Tensor,
         confidence: Tensor | None = None,
         step: int = 0,
     ) -> HeadOutput:
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
-        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up. confidence:
-        (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
+        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up; a () float64 where
+        the step is captured. confidence: (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
         ValueError for inputs that are not the recipe's, and for other labels where they are on the CPU.
 
         With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
@@ -104,7 +104,7 @@ class Head(nn.Module):
             keep_whole_momentum(optimiser, self.centers.weight, self.shard)
 
     def _forward(
-        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int
+        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float | Tensor, confidence: Tensor | None, step: int
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)
@@ -159,7 +159,7 @@ class Head(nn.Module):
         return sample_classes(self._all_rows(labels), self.shard.classes, self.sample, self.seed, step)
 
     def _scaler(
-        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float, stats: dict[str, Tensor]
+        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float | Tensor, stats: dict[str, Tensor]
     ) -> Tensor | None:
         """AdaFace's margin scaler (B,) in [-1,1], with the geometry term where the recipe has one."""
         config = self.config
