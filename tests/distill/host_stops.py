@@ -5,7 +5,7 @@ the device that wait until they are done are counted.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -13,6 +13,11 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from common import runtime
+from distill import gradients, step
+from distill.head import class_shard, head
+from distill.run import window
 
 META = torch.device("meta")
 
@@ -54,29 +59,24 @@ class MadeOfNumbers(TorchFunctionMode):
 @contextmanager
 def counted_stops() -> Iterator[list[str]]:
     """The copies that wait, as they come; what asks for values raises."""
-    with mock.patch.object(torch, "autocast", lambda *settings, **named: nullcontext()):  # the device has none
-        with Copies() as copies, MadeOfNumbers(copies.found):
-            yield copies.found
+    no_autocast = mock.patch.object(torch, "autocast", return_value=nullcontext())  # the device has none
+    with no_autocast, Copies() as copies, MadeOfNumbers(copies.found):
+        yield copies.found
 
 
 @contextmanager
 def ranks_played(ranks: int, rank: int) -> Iterator[None]:
     """This process as one of several, whose collectives give the right shapes."""
-    from common import runtime
-    from distill import step
-    from distill.head import class_shard, head
 
     def gather(x: Tensor) -> Tensor:
         return torch.cat([x] * ranks)
 
-    with mock.patch.object(runtime.dist, "all_reduce", lambda x, *operation, **named: mock.Mock()):
-        patched = [mock.patch.object(module, "gather_rows", gather) for module in (class_shard, head, runtime)]
-        patched += [mock.patch.object(module, "world_size", lambda: ranks) for module in (class_shard, runtime, step)]
-        patched += [mock.patch.object(module, "rank", lambda: rank) for module in (class_shard, runtime, step)]
-        for patch in patched:
-            patch.start()
-        try:
-            yield
-        finally:
-            for patch in patched:
-                patch.stop()
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(torch.distributed, "all_reduce"))
+        for module in (class_shard, head, runtime, window):
+            patches.enter_context(mock.patch.object(module, "gather_rows", gather))
+        for module in (class_shard, runtime, gradients, step):
+            patches.enter_context(mock.patch.object(module, "world_size", return_value=ranks))
+        for module in (class_shard, runtime, step):
+            patches.enter_context(mock.patch.object(module, "rank", return_value=rank))
+        yield
