@@ -56,12 +56,15 @@ class Trainer:
         rate = self.peak * rate_factor(self.config, step, steps_per_epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        seen, epoch = (batch.faces, batch.labels, batch.f_t, batch.confidence), step / steps_per_epoch
+        f_t, confidence, epoch = batch.f_t, batch.confidence, step / steps_per_epoch
         self._seed(step, 0)
-        if self._graph is None:
-            scalars = self._gradients(*(None if x is None else self._to(x) for x in seen), epoch, step)
+        if self._graph is not None:
+            on_device = torch.full((), epoch, dtype=torch.float64, device=self.device)
+            scalars = self._graph(batch.faces, batch.labels, f_t, confidence, on_device)
         else:
-            scalars = self._graph(*seen, torch.full((), epoch, dtype=torch.float64, device=self.device))
+            f_t = None if f_t is None else self._to(f_t)
+            confidence = None if confidence is None else self._to(confidence)
+            scalars = self._gradients(self._to(batch.faces), self._to(batch.labels), f_t, confidence, epoch, step)
         self._share_gradients()
         self.scaler.unscale_(self.optimiser)
         gradient = nn.utils.clip_grad_norm_(self.student.parameters(), self.config.gradient_norm)

@@ -80,9 +80,10 @@ class Head(nn.Module):
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
-        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up; a () float64 where
-        the step is captured. confidence: (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
-        ValueError for inputs that are not the recipe's, and for other labels where they are on the CPU.
+        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up; a float64 ()
+        on the device where the pass is captured. confidence: (B,) from the cache with geometry = "cached", else None.
+        step: of the run, for sampled classes. Raises ValueError for inputs that are not the recipe's, and for other
+        labels where they are on the CPU.
 
         With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
         them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
@@ -104,7 +105,13 @@ class Head(nn.Module):
             keep_whole_momentum(optimiser, self.centers.weight, self.shard)
 
     def _forward(
-        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float | Tensor, confidence: Tensor | None, step: int
+        self,
+        f_s: Tensor,
+        f_t: Tensor | None,
+        labels: Tensor,
+        epoch: float | Tensor,
+        confidence: Tensor | None,
+        step: int,
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)

@@ -175,3 +175,12 @@ def test_a_step_depends_on_state_step_and_batch_alone():
     torch.manual_seed(2)
     assert first == after(other)
     assert equal(one.state(), other.state())
+
+
+@pytest.mark.slow
+def test_a_compiled_student_takes_the_steps_of_the_eager_one():
+    """Up to rounding, drawn anew where operations are fused."""
+    eager, compiled = no_dropout(trainer(over_batch=True)), no_dropout(trainer(over_batch=True, compile=True))
+    assert after(compiled) == pytest.approx(after(eager), rel=1e-4)
+    assert compiled.network is not compiled.student
+    torch.testing.assert_close(compiled.state()["student"], eager.state()["student"], rtol=1e-3, atol=1e-5)
