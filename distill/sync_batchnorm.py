@@ -99,6 +99,7 @@ class _KernelNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, norm: SyncBatchNorm) -> Tensor:
         assert norm.num_batches_tracked is not None
+        assert norm.momentum is not None
         norm.num_batches_tracked += 1
         x = _packed(x)
         means, inverses = gather_rows(torch.stack(torch.batch_norm_stats(x, norm.eps))[None]).unbind(1)
