@@ -48,7 +48,7 @@ class Trainer:
             # Where a scaler skips the first step, torch 2.13's fused SGD keeps momentum that was never written.
             fused=not self.scaler.is_enabled(),
         )
-        self.head.keep_whole_state(self.optimiser)
+        self.head.serve(self.optimiser)
         self._graph = StepGraph(self._gradients, device) if train.graphs else None
 
     def step(self, batch: TrainingBatch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
@@ -145,7 +145,7 @@ class Trainer:
         return self.student if self.average is None else self.average.network
 
     def state(self) -> dict[str, Any]:
-        """Everything that steps change: tensors and plain numbers, to be asked for on all ranks."""
+        """Everything that steps change: tensors, plain numbers, and ShardedRows for what is shared out over ranks."""
         return {name: part.state_dict() for name, part in self.parts().items()}
 
     def load_state(self, state: dict[str, Any]) -> None:

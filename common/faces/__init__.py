@@ -6,7 +6,7 @@ views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
 from common.faces.fitting import resized
-from common.faces.philox import four_words, words
+from common.faces.philox import four_words, signed_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
@@ -34,6 +34,7 @@ __all__ = [
     "pixel_digest",
     "refuse_mixed_sizes",
     "resized",
+    "signed_words",
     "view_numbers",
     "words",
     "write_recordio_dataset",

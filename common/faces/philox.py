@@ -23,11 +23,15 @@ def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return np.stack(_rounds(c0, c1, c2, c3, *key), axis=-1).astype(np.uint32)
 
 
-def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: int, k1: int) -> tuple[Any, Any, Any, Any]:
-    """Counters and words are uint64 arrays or Python's own integers: the arithmetic is the same."""
+def _rounds(c0: Any, c1: Any, c2: Any, c3: Any, k0: int, k1: int, signed: bool = False) -> tuple[Any, Any, Any, Any]:
+    """Counters and words are uint64 arrays or Python's own integers: the arithmetic is the same.
+
+    signed: they are int64, whose products wrap below zero and whose shifts bring ones in from above.
+    """
     for _ in range(10):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        high0, high1 = ((p0 >> 32) & _LOW, (p1 >> 32) & _LOW) if signed else (p0 >> 32, p1 >> 32)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, p1 & _LOW, high0 ^ c3 ^ k1, p0 & _LOW
         k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
     return c0, c1, c2, c3
 
@@ -46,3 +50,11 @@ def words(seed: int, stream: int, major: np.ndarray | int, minor: np.ndarray | i
 def four_words(seed: int, stream: int, major: int, minor: int) -> tuple[int, int, int, int]:
     """`words` of a single position as Python integers: a 25th of the time, which NumPy would spend on calls."""
     return _rounds(major & _LOW, major >> 32, minor, stream, seed & _LOW, seed >> 32)
+
+
+def signed_words(seed: int, stream: int, major: Any, minor: Any) -> tuple[Any, Any, Any, Any]:
+    """`words` where there is no uint64: of int64 tensors, on the device that they are on.
+
+    major: int64 tensor up to 2**32; minor: an integer or a tensor. Returns the four words, int64 in 0..2**32-1.
+    """
+    return _rounds(major, 0, minor, stream, seed & _LOW, seed >> 32, signed=True)

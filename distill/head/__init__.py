@@ -6,13 +6,14 @@
 Classes are taken in chunks, split over ranks, or sampled; docs/method.md has the maths.
 """
 
-from distill.head.class_shard import refuse_fewer_classes
+from distill.head.class_shard import ShardedRows, refuse_fewer_classes
 from distill.head.first_centers import starting_centers
 from distill.head.head import Head, HeadOutput, build_head
 
 __all__ = [
     "Head",
     "HeadOutput",
+    "ShardedRows",
     "build_head",
     "refuse_fewer_classes",
     "starting_centers",

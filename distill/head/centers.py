@@ -2,7 +2,7 @@
 
 centers.weight          (C,D) raw centres; with split classes this rank's part of them
 centers.unit(which)     their directions, what logits are made of
-centers.state_dict()    always of all C centres: any number of ranks can load it
+centers.state_dict()    of this rank's part: ShardedRows, which write all C centres; it loads from all C
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.config import HeadPrecision
-from distill.head.class_shard import ClassShard, keep_whole_weight
+from distill.head.class_shard import ClassShard, keep_whole
 
 INIT_STD = 0.01
 _ROWS = 1 << 14  # centres drawn or normalised at a time
@@ -19,19 +19,30 @@ _ROWS = 1 << 14  # centres drawn or normalised at a time
 class LearnedCenters(nn.Module):
     """Centres that are parameters of the optimiser, as in standalone ArcFace, CosFace and AdaFace."""
 
+    weight: Tensor
+
     def __init__(self, shard: ClassShard, dim: int) -> None:
         super().__init__()
         self.shard = shard
         self.weight = nn.Parameter(_random(shard, dim))
-        keep_whole_weight(self, shard)
+        keep_whole(self, shard, "weight")
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here; made anew, since every step moves them all."""
-        return F.normalize(self.weight.detach()[which])
+        return F.normalize(self.raw(which))
+
+    def raw(self, which: slice | Tensor) -> Tensor:
+        """Centres (n,D) by their number here."""
+        return self.weight.detach()[which]
+
+    @property
+    def trained(self) -> Tensor:
+        """What the loss gives its gradient to, in the order of the columns."""
+        return self.weight
 
     def raw_gradient(self, which: slice | Tensor, unit_gradient: Tensor) -> Tensor:
         """Gradient of raw centres (n,D) from that of their directions: its tangential part over their length."""
-        raw = self.weight.detach()[which]
+        raw = self.raw(which)
         norm = raw.norm(dim=1, keepdim=True).clamp_min(1e-12)
         unit = raw / norm
         return unit_gradient.sub_(unit.mul_((unit * unit_gradient).sum(1, keepdim=True))).div_(norm)
@@ -50,7 +61,7 @@ class KeptCenters(nn.Module):
         self._low = precision == "bfloat16"
         self._unit: Tensor | None = None
         self._normalised: tuple[int, int] | None = None
-        keep_whole_weight(self, shard)
+        keep_whole(self, shard, "weight")
 
     def unit(self, which: slice | Tensor = slice(None)) -> Tensor:
         """Directions (n,D) of centres by their number here."""
@@ -63,6 +74,11 @@ class KeptCenters(nn.Module):
 
     def raw_gradient(self, which: slice | Tensor, unit_gradient: Tensor) -> Tensor:
         raise AssertionError("these centres have no gradient")
+
+    @property
+    def trained(self) -> Tensor:
+        """As of learned centres; these ask for no gradient."""
+        return self.weight
 
     @torch.no_grad()
     def move(self, labels: Tensor, alpha: Tensor, unit_t: Tensor) -> None:

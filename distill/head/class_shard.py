@@ -3,10 +3,11 @@
 Only what has the size of a batch travels: unit embeddings and norms (gathered), target cosines, softmax maxima and sums
 (reduced), the gradient of the embeddings (summed). With one part nothing travels at all.
 
-Saved states hold all C classes, so that any number of ranks can go on from them: saving gathers the parts on rank 0,
-so every rank must ask for the state, and rank 0's is the one to write; loading cuts this rank's part out.
+Saved states hold all C classes, so that any number of ranks can go on from them: in a state dict ShardedRows stand for
+them, whose parts come to rank 0 block by block as it writes; loading cuts this rank's part out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,22 +76,44 @@ class ClassShard:
             dist.all_reduce(x, dist.ReduceOp.MAX)
         return x
 
-    def whole(self, x: Tensor) -> Tensor:
-        """(C,...) on rank 0 from the parts (len,...) of all ranks; the others get their own part back."""
-        if self.parts == 1:
-            return x
-        widest = -(-self.classes // self.parts)
-        padded = x.new_zeros(widest, *x.shape[1:])
-        padded[: len(x)] = x
-        parts = [torch.empty_like(padded) for _ in range(self.parts)] if self.part == 0 else None
-        dist.gather(padded, parts)
-        if parts is None:
-            return x
-        return torch.cat([part[: len(ClassShard(self.classes, r, self.parts))] for r, part in enumerate(parts)])
-
     def share(self, x: Tensor) -> Tensor:
         """This rank's part (len,...) of something for all classes (C,...)."""
         return x[self.first : self.first + len(self)]
+
+
+@dataclass(frozen=True)
+class ShardedRows:
+    """A tensor (C,...) of which every rank has its part (len,...)."""
+
+    shard: ClassShard
+    part: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((self.shard.classes, *self.part.shape[1:]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.part.dtype
+
+    def blocks(self, size: int) -> Iterator[Tensor]:
+        """On rank 0 the numbers of all C rows in order, flat, at most `size` bytes at a time, the next in the place of
+        the last; the others send theirs and get none. To be gone through on all ranks."""
+        shard, flat = self.shard, self.part.detach().contiguous().flatten()
+        numbers = max(1, size // flat.element_size())
+        if shard.part > 0:
+            for block in flat.split(numbers):
+                dist.send(block, 0)
+            return
+        yield from flat.split(numbers)
+        buffer = flat.new_empty(numbers)
+        for other in range(1, shard.parts):
+            left = len(ClassShard(shard.classes, other, shard.parts)) * self.part[0].numel()
+            while left:
+                block = buffer[: min(left, numbers)]
+                dist.recv(block, other)
+                yield block
+                left -= len(block)
 
 
 def refuse_fewer_classes(classes: int, ranks: int) -> None:
@@ -101,23 +124,23 @@ def refuse_fewer_classes(classes: int, ranks: int) -> None:
         )
 
 
-def keep_whole_weight(module: nn.Module, shard: ClassShard) -> None:
-    """Make state dicts of a module, whose `weight` is a part (len,D), those of the whole (C,D)."""
+def keep_whole(module: nn.Module, shard: ClassShard, name: str) -> None:
+    """Make state dicts of a module, whose tensor `name` is a part (len,D), those of the whole (C,D)."""
     if shard.parts == 1:
         return
 
     def gather(_: nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:
-        state[f"{prefix}weight"] = shard.whole(state[f"{prefix}weight"])
+        state[f"{prefix}{name}"] = ShardedRows(shard, state[f"{prefix}{name}"])
 
     def cut(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
-        if f"{prefix}weight" in state:
-            state[f"{prefix}weight"] = shard.share(state[f"{prefix}weight"])
+        if f"{prefix}{name}" in state:
+            state[f"{prefix}{name}"] = shard.share(state[f"{prefix}{name}"])
 
     module.register_state_dict_post_hook(gather)
     module.register_load_state_dict_pre_hook(cut)
 
 
-def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, shard: ClassShard) -> None:
+def keep_whole_momentum(optimiser: Optimizer, weight: Tensor, shard: ClassShard) -> None:
     """Likewise for what an optimiser remembers about a parameter that is a part."""
     if shard.parts == 1:
         return
@@ -130,7 +153,7 @@ def keep_whole_momentum(optimiser: Optimizer, weight: nn.Parameter, shard: Class
         return {k: v for k, v in entries.items() if isinstance(v, Tensor) and v.ndim and len(v) == length}
 
     def gather(_: Optimizer, state: dict[str, Any]) -> None:
-        whole = {name: shard.whole(part) for name, part in rows(state, len(shard)).items()}
+        whole = {name: ShardedRows(shard, part) for name, part in rows(state, len(shard)).items()}
         state["state"] = {**state["state"], number: {**state["state"].get(number, {}), **whole}}
 
     def cut(_: Optimizer, state: dict[str, Any]) -> None:

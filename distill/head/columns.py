@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.head.centers import KeptCenters, LearnedCenters
+from distill.head.sampled_centers import SampledCenters
+from distill.head.sampling import Sample
 
 
 def chunk_width(batch: int, device: str) -> int:
@@ -19,12 +21,14 @@ def chunk_width(batch: int, device: str) -> int:
 
 
 class Chunk(NamedTuple):
-    """Columns start..stop. column, inside: (B,1) where in it a row's own class is, if it is."""
+    """Columns start..stop. column, inside: (B,1) where in it a row's own class is, if it is. filler: bool (n,) columns
+    that are no class, None where all are."""
 
     start: int
     stop: int
     column: Tensor
     inside: Tensor
+    filler: Tensor | None = None
 
     def put_own(self, x: Tensor, own: Tensor) -> None:
         """Write own (B,) into the chunk's (B,n), at the rows' own classes.
@@ -38,21 +42,16 @@ class Chunk(NamedTuple):
 class Columns:
     """Class centres whose logits are formed on this rank."""
 
-    def __init__(self, centers: KeptCenters | LearnedCenters, labels: Tensor, chosen: Tensor | None = None) -> None:
-        """labels: int64 (B,), global class numbers. chosen: int64 (n,) on the CPU, sorted global numbers of the classes
-        that take part, those of the batch among them; None for all.
-        """
-        shard = centers.shard
-        self.centers, self._chosen = centers, None
-        self._classes, self._held = shard.locate(labels)
-        self._places = self._classes
-        if chosen is not None:
-            here = chosen[(chosen >= shard.first) & (chosen < shard.first + len(shard))] - shard.first
-            self._chosen = here.to(labels.device, non_blocking=True)
-            self._places = torch.searchsorted(self._chosen, self._classes)
+    def __init__(self, centers: KeptCenters | LearnedCenters, labels: Tensor, sample: Sample | None = None) -> None:
+        """labels: int64 (B,), global class numbers. sample: the classes held here that take part; None for all."""
+        self.centers, self._sample = centers, sample
+        self._classes, self._held = centers.shard.locate(labels)
+        self._places = self._classes if sample is None else sample.columns
+        # Sampled learned centres stand in the sample's order; all others are found by their numbers.
+        self._rows = None if sample is None or isinstance(centers, SampledCenters) else sample.rows
 
     def __len__(self) -> int:
-        return len(self.centers.shard) if self._chosen is None else len(self._chosen)
+        return len(self.centers.shard) if self._sample is None else len(self._sample.rows)
 
     def target_cosine(self, unit_s: Tensor) -> Tensor:
         """cos(theta_y) of every row (B,), in unit_s's precision; on all ranks, whoever holds the class."""
@@ -72,17 +71,19 @@ class Columns:
             if self._held is not None:
                 inside &= self._held
             column = (self._places - start).clamp(0, stop - start - 1)
-            yield Chunk(start, stop, column[:, None], inside[:, None])
+            filler = self._sample and self._sample.filler
+            yield Chunk(start, stop, column[:, None], inside[:, None], None if filler is None else filler[start:stop])
 
     def unit(self, chunk: Chunk) -> Tensor:
         """(n,D) unit centres of a chunk."""
         return self.centers.unit(self._which(chunk))
 
     def add_gradient(self, chunk: Chunk, unit_gradient: Tensor, out: Tensor) -> None:
-        """Turn the gradient of a chunk's unit centres (n,D) into that of the raw ones, into their rows of out (C,D)."""
+        """Turn the gradient of a chunk's unit centres (n,D) into that of the raw ones, into their rows of out: of
+        the shape of what is trained."""
         which = self._which(chunk)
         out[which] = self.centers.raw_gradient(which, unit_gradient)
 
     def _which(self, chunk: Chunk) -> slice | Tensor:
         columns = slice(chunk.start, chunk.stop)
-        return columns if self._chosen is None else self._chosen[columns]
+        return columns if self._rows is None else self._rows[columns]

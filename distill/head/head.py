@@ -24,7 +24,8 @@ from distill.head.centers import KeptCenters, LearnedCenters
 from distill.head.class_shard import ClassShard, keep_whole_momentum
 from distill.head.columns import Columns
 from distill.head.logits import Arithmetic
-from distill.head.sampling import sample_classes, sample_size
+from distill.head.sampled_centers import SampledCenters
+from distill.head.sampling import Sample, sample_classes, sample_size
 from distill.head.softmax import MarginCrossEntropy
 
 SMALLEST = 1e-6
@@ -62,7 +63,7 @@ class Head(nn.Module):
         )
         self.centers: LearnedCenters | KeptCenters
         if config.centers == "learned":
-            self.centers = LearnedCenters(self.shard, dim)
+            self.centers = (LearnedCenters if self.sample is None else SampledCenters)(self.shard, dim)
         else:
             self.centers = KeptCenters(self.shard, dim, config.precision)
         if config.margin == "adaface":
@@ -99,9 +100,14 @@ class Head(nn.Module):
             if parameter.grad is not None:
                 mean_over_ranks(parameter.grad)
 
-    def keep_whole_state(self, optimiser: Optimizer) -> None:
-        """Make the optimiser's saved state that of all classes, as the head's own is."""
-        if isinstance(self.centers, LearnedCenters):
+    def serve(self, optimiser: Optimizer) -> None:
+        """Make the optimiser's saved state that of all classes, as the head's own is, and its steps those of a sample.
+
+        To be called once, before its first step.
+        """
+        if isinstance(self.centers, SampledCenters):
+            self.centers.serve(optimiser)
+        elif isinstance(self.centers, LearnedCenters):
             keep_whole_momentum(optimiser, self.centers.weight, self.shard)
 
     def _forward(
@@ -126,9 +132,12 @@ class Head(nn.Module):
             if self.config.centers == "distilled" and self.training:
                 stats["alpha"] = self._distil(labels, cos_st, lam, unit_t)
         scaler = self._scaler(norm, cos_st, self._trust(lam, confidence), epoch, stats)
-        columns = Columns(self.centers, labels, self._sample(labels, step))
+        sample = self._sample(labels, step)
+        if isinstance(self.centers, SampledCenters):
+            self.centers.take(sample)
+        columns = Columns(self.centers, labels, sample)
         loss, target_logit = MarginCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            unit_s, self.centers.weight, batch, columns, self._margin(scaler), self.arithmetic
+            unit_s, self.centers.trained, batch, columns, self._margin(scaler), self.arithmetic
         )
         stats |= {"norm": norm.mean(), "target_logit": target_logit}
         return HeadOutput(loss, stats)
@@ -159,11 +168,11 @@ class Head(nn.Module):
         self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
         return alpha.mean()
 
-    def _sample(self, labels: Tensor, step: int) -> Tensor | None:
-        """The classes that take part in this step, None for all."""
+    def _sample(self, labels: Tensor, step: int) -> Sample | None:
+        """The classes held here that take part in this step, None for all."""
         if self.sample is None or not self.training:
             return None
-        return sample_classes(self._all_rows(labels), self.shard.classes, self.sample, self.seed, step)
+        return sample_classes(self._all_rows(labels), self.shard, self.sample, self.seed, step)
 
     def _scaler(
         self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float | Tensor, stats: dict[str, Tensor]

@@ -81,6 +81,8 @@ class Logits:
             logits.clamp_(-self._arithmetic.limit, self._arithmetic.limit)
         logits *= self._arithmetic.s
         chunk.put_own(logits, self._lowest)
+        if chunk.filler is not None:
+            logits.masked_fill_(chunk.filler, torch.finfo(logits.dtype).min)
         return logits
 
 

@@ -30,8 +30,8 @@ class MarginCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """-> loss () of this rank's rows, and their target logits (B,).
 
-        unit_s: (B,D), for its gradient. weight: the raw centres held here, for theirs, which is that of the mean loss
-        over all ranks where classes are split. batch: (B,D), or (W*B,D) with split classes, the rows of all ranks.
+        unit_s: (B,D), for its gradient. weight: the raw centres of the columns, for theirs, which is that of the mean
+        loss over all ranks where classes are split. batch: (B,D), or (W*B,D) with split classes, the rows of all ranks.
         Cosines beyond the limit pass no gradient.
         """
         shard = columns.centers.shard
@@ -45,7 +45,7 @@ class MarginCrossEntropy(torch.autograd.Function):
         per_other = odds.sigmoid() / others  # p_c = per_other * exp(logit_c - top)
 
         gradient_s = torch.zeros_like(batch) if ctx.needs_input_grad[0] else None
-        gradient_c = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        gradient_c = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         # What all of a row has in common is multiplied to its product, not to its B x C numbers.
         scale = per_other.mul_(arithmetic.s / len(unit_s))[:, None]
         scaled_batch = batch * (scale / shard.parts) if gradient_c is not None else batch

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 
 from common.errors import DataError, UserError
 from common.files import replacing, sync
+from distill.run.state_file import write_state
 from distill.worker_deaths import is_worker_death
 
 BEST = "best.pt"
@@ -29,11 +30,12 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int, best: bool =
     """Write the state after `step` steps; of the others the last `keep` stay. best: it is the best so far, too.
 
     Checkpoints of later steps go: the run went on from before them, because they were damaged or the global batch
-    changed. Raises UserError when it cannot be written, on a full disk say.
+    changed. Raises UserError when it cannot be written, on a full disk say. The first rank's; the others call
+    `write_state` meanwhile.
     """
     path = folder / f"step{step:09d}.pt"
     with written_or_told(path), replacing(path) as temporary:
-        torch.save(state, temporary)
+        write_state(state, temporary)
         if best:
             # First the best: killed between the two, the run takes the steps to it again and comes to the same.
             sync(temporary)

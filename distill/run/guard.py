@@ -10,6 +10,7 @@ from common.files import replacing
 from common.runtime import barrier, rank
 from distill.run.checkpoints import written_or_told
 from distill.run.report import Report
+from distill.run.state_file import write_state
 from distill.step import Trainer
 
 WATCHED = ("loss", "gradient_norm")
@@ -35,7 +36,9 @@ def refuse_non_finite(report: Report, last_step: int, trainer: Trainer, run_dir:
     state = trainer.state()
     if rank() == 0:
         with written_or_told(path), replacing(path) as temporary:
-            torch.save({**bad._asdict(), "last_step": last_step, "state": state}, temporary)
+            write_state({**bad._asdict(), "last_step": last_step, "state": state}, temporary)
+    else:
+        write_state(state, None)
     barrier()
     shown = f"{bad.samples[:8]}{' ...' if len(bad.samples) > 8 else ''}"
     raise UserError(

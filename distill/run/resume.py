@@ -12,6 +12,7 @@ from common.errors import ConfigError, DataError
 from common.runtime import barrier, rank, world_size
 from distill.run import checkpoints
 from distill.run.console import say
+from distill.run.state_file import write_state
 from distill.step import Trainer
 
 
@@ -67,6 +68,8 @@ def save_progress(config: Config, trainer: Trainer, progress: Progress) -> None:
         best = progress.best is not None and progress.best.step == progress.step
         state = {**about.model_dump(), **state}
         checkpoints.save(folder(config), progress.step, state, config.train.keep_checkpoints, best)
+    else:
+        write_state(state, None)
     progress.saved = progress.seconds
     barrier()
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from common.runtime import rank, world_size
 from distill.head import columns
+from distill.head.class_shard import ClassShard
 from distill.head.head import Head, build_head
 from distill.head.sampling import sample_classes
 from tests.distill.head.test_head_softmax import MARGINS, plain_loss
@@ -87,7 +88,7 @@ def test_rows_keep_their_digits_however_well_they_are_learned(margin, way, monke
     ours = gradient(head)  # also moves AdaFace's statistics, as both formulas below then find them
     if way == "split":
         ours = split_gradients[margin]
-    classes = sample_classes(labels, CLASSES, 700, 2, 0) if way == "sampled" else torch.arange(CLASSES)
+    classes = sample_classes(labels, ClassShard(CLASSES), 700, 2, 0).rows if way == "sampled" else torch.arange(CLASSES)
 
     def plain(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         x = f_s.to(dtype, copy=True).requires_grad_()

@@ -1,6 +1,8 @@
 """Class centres split over ranks, and replicated on them, against one process that holds all and sees all rows."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,17 +14,21 @@ from common.runtime import mean_over_ranks
 from distill.head import columns
 from distill.head.class_shard import ClassShard
 from distill.head.head import Head, build_head
+from distill.run import state_file
+from tests.distill.head.test_sampled_centers import Largest
 
-STEPS, ROWS, CLASSES, DIM = 5, 12, 11, 16
+STEPS, ROWS, CLASSES, DIM = 5, 12, 31, 16
 GEOMETRY = {"margin": "adaface", "geometry": "live"}
 SECTIONS: dict[str, dict] = {
     "distilled": GEOMETRY,
     "frozen": GEOMETRY | {"centers": "frozen"},
     "learned": {"margin": "arcface", "m": 0.5, "centers": "learned"},
     "in blocks": {"margin": "cosface", "centers": "learned", "logits_mib": 0},
-    "sampled, distilled": GEOMETRY | {"sample_rate": 0.8},
-    "sampled, learned": {"margin": "cosface", "centers": "learned", "sample_rate": 0.8},
+    "sampled, distilled": GEOMETRY | {"sample_rate": 0.5},
+    "sampled, learned": {"margin": "cosface", "centers": "learned", "sample_rate": 0.5},
 }
+BLOCK = 3 * DIM * 8  # bytes of three rows, which divides no part
+GO_ON = ("learned", "sampled, learned")
 
 
 def data(steps: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -42,8 +48,8 @@ class Play:
         self.dtype = dtype
         self.rows = slice(rank * ROWS // ranks, (rank + 1) * ROWS // ranks)
         parameters = list(self.head.parameters()) or [torch.nn.Parameter(torch.zeros(1))]
-        self.optimiser = torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
-        self.head.keep_whole_state(self.optimiser)
+        self.optimiser = torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01)
+        self.head.serve(self.optimiser)
         self.ranks = ranks
 
     def step(self, number: int, f_s: Tensor, f_t: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -85,24 +91,34 @@ def child(rank: int, ranks: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     torch.set_num_threads(1)
     columns.chunk_width = lambda batch, device: 3
-    results = {name: play(section | {"split_classes": True}, rank, ranks) for name, section in SECTIONS.items()}
+    state_file.BLOCK = BLOCK
+    results: dict[str, Any] = {"part": {}, "largest": {}}
+    for name, section in SECTIONS.items():
+        results[name], state = play(section | {"split_classes": True}, rank, ranks)
+        results["part"][name] = state["head"]["centers.weight"].part
+        with Largest() as largest:
+            state_file.write_state(state, Path(folder, f"{name}.pt") if rank == 0 else None)
+        results["largest"][name] = largest.bytes
     results["long"] = state_after_100_steps(rank, ranks, torch.float32)
-    saved = torch.load(f"{folder}/alone.pt", weights_only=True)
-    goes_on = Play(SECTIONS["learned"] | {"split_classes": True}, rank, ranks)
-    goes_on.load(saved["state"])
-    results["goes on"] = [goes_on.step(n, *b) for n, b in enumerate(data(2 * STEPS)) if n >= STEPS], {}
+    for name in GO_ON:
+        goes_on = Play(SECTIONS[name] | {"split_classes": True}, rank, ranks)
+        goes_on.load(torch.load(f"{folder}/{name} alone.pt", weights_only=True))
+        results[f"{name} goes on"] = [goes_on.step(n, *b) for n, b in enumerate(data(2 * STEPS)) if n >= STEPS]
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module", params=[2, 3])
 def ranks(request, tmp_path_factory) -> list[dict]:
-    """What every rank of 2 and of 3 found, by name of the section."""
+    """What every rank of 2 and of 3 found, by name of the section; on the first also the saved states."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.save({"state": play(SECTIONS["learned"], 0, 1)[1]}, folder / "alone.pt")
+    for name in GO_ON:
+        state_file.write_state(play(SECTIONS[name], 0, 1)[1], folder / f"{name} alone.pt")
     # Forked, since importing torch takes longer than all the steps.
     mp.start_processes(child, (request.param, str(folder)), nprocs=request.param, start_method="fork")
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
+    found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
+    found[0]["saved"] = {name: torch.load(folder / f"{name}.pt", weights_only=True) for name in SECTIONS}
+    return found
 
 
 def assert_steps_equal(ranks: list[list[dict[str, Tensor]]], alone: list[dict[str, Tensor]]) -> None:
@@ -116,8 +132,11 @@ def assert_steps_equal(ranks: list[list[dict[str, Tensor]]], alone: list[dict[st
 @pytest.mark.parametrize("name", SECTIONS)
 def test_split_centres_give_the_numbers_of_one_process(ranks, name):
     alone, state = play(SECTIONS[name], 0, 1)
-    assert_steps_equal([rank[name][0] for rank in ranks], alone)
-    saved = ranks[0][name][1]
+    assert_steps_equal([rank[name] for rank in ranks], alone)
+    saved = ranks[0]["saved"][name]
+    assert saved.keys() == state.keys()
+    assert saved["head"].keys() == state["head"].keys()
+    assert saved["optimiser"]["state"].keys() == state["optimiser"]["state"].keys()
     for key, value in state["head"].items():
         torch.testing.assert_close(saved["head"][key], value, rtol=1e-11, atol=1e-12)
     for number, entry in state["optimiser"]["state"].items():
@@ -125,19 +144,23 @@ def test_split_centres_give_the_numbers_of_one_process(ranks, name):
         torch.testing.assert_close(momentum, entry["momentum_buffer"], rtol=1e-11, atol=1e-12)
 
 
-def test_every_rank_holds_its_share_alone(ranks):
-    """What ranks other than the first bring to a checkpoint is their own part."""
-    for number, rank in enumerate(ranks[1:], 1):
-        part = ClassShard(CLASSES, number, len(ranks))
-        weight = rank["distilled"][1]["head"]["centers.weight"]
-        assert torch.equal(weight, part.share(ranks[0]["distilled"][1]["head"]["centers.weight"]))
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_rank_holds_its_share_alone(ranks, name):
+    """On no rank is there more than a block of the others' centres and momenta while a state is written."""
+    whole = ranks[0]["saved"][name]["head"]["centers.weight"]
+    assert whole.shape == (CLASSES, DIM)
+    for number, rank in enumerate(ranks):
+        assert torch.equal(rank["part"][name], ClassShard(CLASSES, number, len(ranks)).share(whole))
+        assert rank["largest"][name] <= BLOCK
+    assert ranks[0]["largest"][name] == BLOCK
 
 
-def test_split_ranks_go_on_from_the_state_of_one_process(ranks):
+@pytest.mark.parametrize("name", GO_ON)
+def test_split_ranks_go_on_from_the_state_of_one_process(ranks, name):
     """Centres and momentum of a checkpoint fit any number of ranks."""
-    player = Play(SECTIONS["learned"], 0, 1)
+    player = Play(SECTIONS[name], 0, 1)
     alone = [player.step(number, *batch) for number, batch in enumerate(data(2 * STEPS))][STEPS:]
-    assert_steps_equal([rank["goes on"][0] for rank in ranks], alone)
+    assert_steps_equal([rank[f"{name} goes on"] for rank in ranks], alone)
 
 
 def test_replicated_centres_and_statistics_of_all_ranks_agree_bit_for_bit_after_100_steps(ranks):

@@ -45,17 +45,18 @@ GRID = [
 ]
 
 
-@pytest.mark.parametrize("options", [{}, {"logits_mib": 0}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize("options", [{}, {"logits_mib": 0}, {"precision": "bfloat16"}, {"sample_rate": 0.5}])
 def test_no_head_waits_for_its_device(options, copies, monkeypatch):
     monkeypatch.setattr(columns, "chunk_width", lambda batch, device: 7)
     for section in GRID:
         assert stops(section | options, copies) == [], section
 
 
-def test_no_head_with_classes_split_over_ranks_waits_for_its_device(copies):
+@pytest.mark.parametrize("options", [{}, {"sample_rate": 0.5}])
+def test_no_head_with_classes_split_over_ranks_waits_for_its_device(options, copies):
     with ranks_played(RANKS, 1):
         for section in GRID:
-            assert stops(section | {"split_classes": True}, copies, RANKS) == [], section
+            assert stops(section | options | {"split_classes": True}, copies, RANKS) == [], section
 
 
 WAITING: dict[str, Callable[[Tensor], Any]] = {
