@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from common.config import HeadConfig
-from common.runtime import gather_rows, mean_over_ranks
+from common.runtime import gather_rows, mean_over_ranks, rank
 from distill.head import margins
 from distill.head.centers import KeptCenters, LearnedCenters
 from distill.head.class_shard import ClassShard, keep_whole_momentum
@@ -168,11 +168,15 @@ class Head(nn.Module):
         self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
         return alpha.mean()
 
-    def _sample(self, labels: Tensor, step: int) -> Sample | None:
+    def _sample(self, labels: Tensor, step: int | Tensor) -> Sample | None:
         """The classes held here that take part in this step, None for all."""
         if self.sample is None or not self.training:
             return None
-        return sample_classes(self._all_rows(labels), self.shard, self.sample, self.seed, step)
+        sample = sample_classes(self._all_rows(labels), self.shard, self.sample, self.seed, step)
+        if self.shard.parts > 1:
+            return sample
+        here = slice(rank() * len(labels), (rank() + 1) * len(labels))  # the classes of all ranks, the rows of this one
+        return sample._replace(columns=sample.columns[here])
 
     def _scaler(
         self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float | Tensor, stats: dict[str, Tensor]

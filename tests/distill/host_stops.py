@@ -77,6 +77,6 @@ def ranks_played(ranks: int, rank: int) -> Iterator[None]:
             patches.enter_context(mock.patch.object(module, "gather_rows", gather))
         for module in (class_shard, runtime, gradients, step):
             patches.enter_context(mock.patch.object(module, "world_size", return_value=ranks))
-        for module in (class_shard, runtime, step):
+        for module in (class_shard, head, runtime, step):
             patches.enter_context(mock.patch.object(module, "rank", return_value=rank))
         yield

@@ -24,6 +24,8 @@ HEADS = [
     {"margin": "adaface", "centers": "distilled", "geometry": "live"},
     {"margin": "adaface", "centers": "distilled", "geometry": "cached", "geometry_warmup": 2},
     {"margin": "adaface", "centers": "learned", "geometry": "cached"},
+    {"margin": "arcface", "centers": "learned", "sample_rate": 0.5},
+    {"margin": "adaface", "centers": "distilled", "geometry": "live", "sample_rate": 0.5},
 ]
 STEPS: list[dict[str, Any]] = [{}, {"accumulate": 3, "ema": 0.9}]
 
