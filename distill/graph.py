@@ -29,11 +29,6 @@ def refuse_graphs(config: Config, device: torch.device, ranks: int) -> None:
             f"train.graphs with train.accumulate = {config.train.accumulate}: each micro-batch seeds its own dropout, "
             "which a graph cannot: set one of them to its default"
         )
-    if config.head.sample_rate < 1:
-        raise ConfigError(
-            f"train.graphs with head.sample_rate = {config.head.sample_rate}: other classes every step are no part of "
-            "a graph: set one of them to its default"
-        )
 
 
 class StepGraph:

@@ -59,8 +59,9 @@ class Trainer:
         f_t, confidence, epoch = batch.f_t, batch.confidence, step / steps_per_epoch
         self._seed(step, 0)
         if self._graph is not None:
-            on_device = torch.full((), epoch, dtype=torch.float64, device=self.device)
-            scalars = self._graph(batch.faces, batch.labels, f_t, confidence, on_device)
+            at = torch.full((), epoch, dtype=torch.float64, device=self.device)
+            number = torch.full((), step, dtype=torch.int64, device=self.device)
+            scalars = self._graph(batch.faces, batch.labels, f_t, confidence, at, number)
         else:
             f_t = None if f_t is None else self._to(f_t)
             confidence = None if confidence is None else self._to(confidence)
@@ -81,11 +82,11 @@ class Trainer:
         f_t: Tensor | None,
         confidence: Tensor | None,
         epoch: float | Tensor,
-        step: int = 0,
+        step: int | Tensor,
     ) -> dict[str, Tensor]:
         """Forward and backward pass, which train.graphs captures: gradients of this rank's rows, and scalars.
 
-        step: for what is drawn in here, the dropout of micro-batches and sampled classes; neither is captured.
+        epoch, step: tensors () on the device where it is captured.
         """
         parts = faces.chunk(self.config.accumulate)
         self.optimiser.zero_grad(set_to_none=True)
@@ -97,8 +98,9 @@ class Trainer:
         target = stats.pop("target_logit").mean()
         return {"loss": loss.detach(), "target_logit": target, **stats}
 
-    def _seed(self, step: int, part: int) -> None:
+    def _seed(self, step: int | Tensor, part: int) -> None:
         """Let the randomness inside the network be that of the part-th micro-batch of a step."""
+        assert isinstance(step, int), "a graph cannot seed: micro-batches are not captured"
         low, high, *_ = four_words(self.config.seed, STREAM_NETWORK, step, rank() * self.config.accumulate + part)
         torch.manual_seed(low | high << 32)
 
@@ -109,7 +111,7 @@ class Trainer:
             return f_s
 
     @torch.no_grad()
-    def _without_graph(self, parts: Sequence[Tensor], step: int) -> Tensor:
+    def _without_graph(self, parts: Sequence[Tensor], step: int | Tensor) -> Tensor:
         """f_s of the whole batch as a leaf for the head's gradient: gradient caching (Gao et al., RepL4NLP 2021).
 
         Memory is that of one micro-batch; the price is a second forward pass. BatchNorm's running statistics are put
@@ -124,7 +126,7 @@ class Trainer:
             torch._foreach_copy_(statistics, before)
         return torch.cat(embedded).requires_grad_()
 
-    def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int) -> None:
+    def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int | Tensor) -> None:
         assert f_s.grad is not None
         for number, (part, gradient) in enumerate(zip(parts, f_s.grad.chunk(len(parts)), strict=True)):
             self._seed(step, number)

@@ -76,15 +76,15 @@ class Head(nn.Module):
         labels: Tensor,
         epoch: float | Tensor,
         confidence: Tensor | None = None,
-        step: int = 0,
+        step: int | Tensor = 0,
     ) -> HeadOutput:
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
         recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up; a float64 ()
         on the device where the pass is captured. confidence: (B,) from the cache with geometry = "cached", else None.
-        step: of the run, for sampled classes. Raises ValueError for inputs that are not the recipe's, and for other
-        labels where they are on the CPU.
+        step: of the run, for sampled classes; likewise an int64 (). Raises ValueError for inputs that are not the
+        recipe's, and for other labels where they are on the CPU.
 
         With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
         them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
@@ -117,7 +117,7 @@ class Head(nn.Module):
         labels: Tensor,
         epoch: float | Tensor,
         confidence: Tensor | None,
-        step: int,
+        step: int | Tensor,
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)
