@@ -103,6 +103,8 @@ def test_replayed_steps_are_the_steps(section, tapes):
 def test_a_loaded_state_is_not_stepped_on_by_a_graph_of_the_one_before(tapes):
     eager, replayed = trainer(HEADS[0]), trainer(HEADS[0], graphs=True)
     start = trainer(HEADS[0]).state()
+    start["head"]["centers.weight"] = torch.randn(CLASSES, DIM)
+    eager.load_state(start)
     for step in range(STEPS):
         replayed.step(batch(step), step, 10)
     replayed.load_state(start)
