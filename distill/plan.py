@@ -23,6 +23,7 @@ from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
+from distill.graph import refuse_graphs
 from distill.head import refuse_fewer_classes, starting_centers
 from distill.precision import settled
 from distill.run import (
@@ -52,6 +53,7 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
         config = settled(config, where or torch.device("cpu"))
         if where is not None:
             refuse_precision(config.train.precision, where)
+            refuse_graphs(config, where, ranks)
     train, head = config.train, config.head
     samples, identities = plan_faces(plan, config, root)
     with torch.device("meta"):

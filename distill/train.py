@@ -10,6 +10,7 @@ after its last checkpoint and ends in the same weights (docs/training.md).
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -27,12 +28,14 @@ from distill.run import (
     Console,
     Curves,
     Progress,
+    Report,
     Run,
     Window,
     disk_bytes,
     export,
     folded,
     forecast_text,
+    largest_weight,
     line_due,
     opened_run,
     progress_text,
@@ -76,6 +79,15 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     return config.run_dir / STUDENT
 
 
+class Line(NamedTuple):
+    """A log line whose numbers were asked for."""
+
+    report: Report
+    rate: float
+    regular: bool  # not one of the first few, whose pace says nothing of the run's
+    lasting: bool
+
+
 @dataclass
 class Said:
     """What a run has said of itself, and where: its numbers go to the curves, where it stands to the console."""
@@ -87,57 +99,73 @@ class Said:
     console: Console
     loss: float | None = None  # of the last log line
     faces_per_second: float = 0.0
+    asked: Line | None = None
 
-    def where(self) -> str:
-        """Where the run stands."""
-        epochs, step = self.config.train.epochs, self.progress.step
+    def where(self, step: int) -> str:
+        """Where the run stands after a step."""
+        epochs = self.config.train.epochs
         steps = epochs * len(self.run.order)
         left = self.progress.seconds / max(step, 1) * (steps - step)
         epoch = max(step - 1, 0) // len(self.run.order) + 1
         return progress_text(step, steps, self.loss, self.faces_per_second, left, epoch, epochs)
 
-    def log(self, window: Window, regular: bool, lasting: bool) -> None:
-        """A line for the steps since the last, on the console and in the curves. regular: not one of the first few,
-        whose pace says nothing of the run's."""
-        taken, progress = len(window), self.progress
-        numbers, seconds = window.close(world_size())
-        numbers |= {"epoch": progress.step / len(self.run.order), "lr": self.run.trainer.rate()}
+    def ask(self, window: Window, regular: bool, lasting: bool) -> None:
+        """Ask for the line of the steps since the last, without waiting for them."""
+        trainer = self.run.trainer
+        report = window.close(self.progress.step, largest_weight(trainer), world_size())
+        self.asked = Line(report, trainer.rate(), regular, lasting)
+
+    def write(self) -> None:
+        """The line that was asked for, on the console and in the curves; there is none where its numbers are not
+        finite: raises UserError. To be called on all ranks after the same step."""
+        if self.asked is None:
+            return
+        (report, rate, regular, lasting), self.asked, progress = self.asked, None, self.progress
+        refuse_non_finite(report, progress.step, self.run.trainer, self.config.run_dir)
+        numbers, seconds = report.numbers()
+        numbers |= {"epoch": report.last_step / len(self.run.order), "lr": rate}
         progress.seconds += seconds
         self.loss, self.faces_per_second = numbers["loss"], numbers["faces_per_second"]
         if self.curves is not None:
-            self.curves.add(progress.step, numbers)
-        self.console.line(self.where(), lasting)
+            self.curves.add(report.last_step, numbers)
+        self.console.line(self.where(report.last_step), lasting)
         if regular and not progress.forecast_given:
             steps = self.config.train.epochs * len(self.run.order)
-            self.console.say(forecast_text(progress.step, steps, progress.seconds, seconds / taken))
+            self.console.say(forecast_text(report.last_step, steps, progress.seconds, seconds / report.steps))
             progress.forecast_given = True
 
 
 def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation | None) -> None:
-    """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved."""
+    """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved.
+
+    A line's numbers are waited for when the step after it is on the device, so that the device never waits for them;
+    before a checkpoint at once, for it must not keep what nobody has looked at.
+    """
     trainer, per_epoch, progress, log_every = run.trainer, len(run.order), said.progress, config.train.log_every
     epoch, first = divmod(progress.step, per_epoch)
     run.order.epoch, run.order.first = epoch, first
     window = Window()
-    said.console.update(said.where())
+    said.console.update(said.where(progress.step))
     for number, batch in enumerate(window.timed(batches_of(run.loader)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
         for line in run.ahead.news():
             said.console.say(line)
+        said.write()
         if not line_due(progress.step, number, per_epoch, log_every):
-            said.console.update(said.where())
+            said.console.update(said.where(progress.step))
             continue
-        refuse_non_finite(window, progress.step, trainer, config.run_dir)
         last = number == per_epoch
-        said.log(window, regular=last or number % log_every == 0, lasting=last)
+        said.ask(window, regular=last or number % log_every == 0, lasting=last)
+        if not last and not progress.checkpoint_due(config.train.checkpoint_minutes):
+            continue
+        said.write()
         if last and evaluation is not None and evaluation.due(epoch + 1):
             said.console.clear()
             _evaluate(config, said, evaluation)
-        if last or progress.checkpoint_due(config.train.checkpoint_minutes):
-            if said.curves is not None:
-                said.curves.sync()
-            save_progress(config, trainer, progress)
+        if said.curves is not None:
+            said.curves.sync()
+        save_progress(config, trainer, progress)
 
 
 def _evaluate(config: Config, said: Said, evaluation: StudentEvaluation) -> None:

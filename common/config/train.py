@@ -39,6 +39,7 @@ class TrainConfig(Section):
     )
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = Field(False, description="record a step's launches once and replay them: one rank, one CUDA device")
     deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
     workers: Workers = 2
     seed: int = Field(0, ge=0, lt=2**63)

@@ -18,7 +18,7 @@ DECIDING: dict[str, str] = {
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
     "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "
-    "power warmup_epochs precision channels_last compile deterministic seed",
+    "power warmup_epochs precision channels_last compile graphs deterministic seed",
     "evaluate": "",
 }
 FREE: dict[str, str] = {

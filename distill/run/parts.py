@@ -19,6 +19,7 @@ from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.models import refuse_other_size
 from common.runtime import rank, world_size
 from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
+from distill.graph import refuse_graphs
 from distill.head import Head, build_head, starting_centers
 from distill.loading import batch_loader
 from distill.run.run_dir import claimed
@@ -45,6 +46,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     another configuration or an option does not work here, UserError when another process trains in it.
     """
     refuse_precision(config.train.precision, device)
+    refuse_graphs(config, device, world_size())
     source = open_faces(config, root)
     if not config.head.reads_teacher:
         refuse_other_size(source, backbone_size(config.student.backbone), "the student")
