@@ -7,19 +7,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from cache.format import describe_faces
 from cache.several import CachedTeacher, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
-from common.errors import ConfigError, UserError
+from common.errors import ConfigError
 from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.models import refuse_other_size
 from common.runtime import rank, world_size
-from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
+from distill.batches import BatchLoader, EpochOrder, FaceBatches, kept_samples
 from distill.head import Head, build_head, starting_centers
-from distill.loading import batch_loader
 from distill.run.run_dir import claimed
 from distill.step import Trainer
 
@@ -30,7 +28,7 @@ class Run:
 
     source: FaceSource
     order: EpochOrder
-    loader: DataLoader[TrainingBatch | UserError]
+    loader: BatchLoader
     trainer: Trainer
 
 
@@ -53,8 +51,8 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
         faces = face_batches(config, source, cache, order)
-        loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
-        yield Run(source, order, loader, trainer)
+        with BatchLoader(faces, order, config.train.workers, device) as loader:
+            yield Run(source, order, loader, trainer)
 
 
 def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None, order: EpochOrder) -> FaceBatches:
