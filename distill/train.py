@@ -7,8 +7,10 @@ Faces, views and cached f_t flow from the workers through the student into the h
 after its last checkpoint and ends in the same weights (docs/training.md).
 """
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +19,9 @@ import torch
 from common.config import Config
 from common.plan import duration_text, size_text
 from common.runtime import barrier, rank, world_size
+from distill.batches import TrainingBatch
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
-from distill.loading import batches_of
 from distill.precision import settled
 from distill.run import (
     BEST_STUDENT,
@@ -47,7 +49,6 @@ from distill.run import (
     write_summary,
     written_or_told,
 )
-from distill.worker_deaths import worker_deaths_told
 
 
 def train(config: Config, root: Path, device: torch.device, threads: int) -> Path:
@@ -63,13 +64,14 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         progress = resume_run(config, run.trainer, len(run.order), len(run.order.samples), world_size())
         _announce(config, run, device, threads, progress, evaluation)
         written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
-        with worker_deaths_told(), written as curves, Console() as console:
+        with written as curves, Console() as console:
             if curves is not None:
                 curves.describe(config)
             barrier()
             said = Said(config, run, progress, curves, console)
+            batches = run.loader.from_step(progress.step)
             while progress.step < config.train.epochs * len(run.order):
-                _epoch(config, run, said, evaluation)
+                _epoch(config, run, said, evaluation, batches)
         if rank() == 0:
             with written_or_told(config.run_dir / STUDENT):
                 export(config, run.trainer, STUDENT, progress.step)
@@ -135,7 +137,9 @@ class Said:
             progress.forecast_given = True
 
 
-def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation | None) -> None:
+def _epoch(
+    config: Config, run: Run, said: Said, evaluation: StudentEvaluation | None, batches: Iterator[TrainingBatch]
+) -> None:
     """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved.
 
     A line's numbers are waited for when the step after it is on the device, so that the device never waits for them;
@@ -143,10 +147,9 @@ def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation |
     """
     trainer, per_epoch, progress, log_every = run.trainer, len(run.order), said.progress, config.train.log_every
     epoch, first = divmod(progress.step, per_epoch)
-    run.order.epoch, run.order.first = epoch, first
     window = Window()
     said.console.update(said.where(progress.step))
-    for number, batch in enumerate(window.timed(batches_of(run.loader)), first + 1):
+    for number, batch in enumerate(window.timed(islice(batches, per_epoch - first)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
         for line in run.ahead.news():

@@ -10,15 +10,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
 from common.config import Warm
 from common.disk import Group, ReadAhead
-from distill.batches import EpochOrder, FaceBatches
+from distill.batches import EpochOrder, FaceBatches, Wanted
 
 AHEAD = 8  # batches, besides those that workers have been given
-
-Wanted = tuple[np.ndarray, np.ndarray, int]
 
 
 class ToldOrder:
@@ -27,12 +23,15 @@ class ToldOrder:
     def __init__(self, order: EpochOrder, read_ahead: ReadAhead[Wanted]) -> None:
         self._order, self._read_ahead = order, read_ahead
 
-    def __len__(self) -> int:
-        return len(self._order)
+    @property
+    def rows(self) -> int:
+        """Samples of a batch."""
+        return self._order.rows
 
-    def __iter__(self) -> Iterator[Wanted]:
+    def from_step(self, step: int) -> Iterator[Wanted]:
+        """The batches of steps `step`, `step` + 1, ... to the end of the run."""
         coming: deque[Wanted] = deque()
-        for wanted in self._order:
+        for wanted in self._order.from_step(step):
             self._read_ahead.tell(wanted)
             coming.append(wanted)
             if len(coming) > AHEAD:
@@ -56,13 +55,13 @@ def reading_ahead(warm: Warm, batches: FaceBatches, order: EpochOrder) -> Iterat
 def _groups(batches: FaceBatches, order: EpochOrder) -> list[Group[Wanted]]:
     source, cache, rows_of_rank = batches.source, batches.cache, batches.rows_of_rank
     faces = Group[Wanted](
-        "faces", lambda: source.stretches(order.samples), lambda wanted: source.announce(wanted[0][rows_of_rank])
+        "faces", lambda: source.stretches(order.samples), lambda wanted: source.announce(wanted.samples[rows_of_rank])
     )
     if cache is None:
         return [faces]
     rows = Group[Wanted](
         "rows",
         lambda: cache.stretches(batches.confidence),
-        lambda wanted: cache.announce(wanted[0], wanted[1], batches.confidence),
+        lambda wanted: cache.announce(wanted.samples, wanted.views, batches.confidence),
     )
     return [rows, faces]

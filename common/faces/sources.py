@@ -89,14 +89,15 @@ class FaceSource(ABC):
             )
         return names
 
-    def rgb(self, sample: int) -> np.ndarray:
-        """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
-        return self.decode(self.jpeg(sample), sample)
+    def rgb(self, sample: int, out: np.ndarray | None = None) -> np.ndarray:
+        """The picture, uint8 (H,W,3) RGB: `out` where that is given and of its size (see `decode_rgb`), else a new
+        array. Raises DataError where it does not decode."""
+        return self.decode(self.jpeg(sample), sample, out)
 
-    def decode(self, jpeg: bytes, sample: int) -> np.ndarray:
+    def decode(self, jpeg: bytes, sample: int, out: np.ndarray | None = None) -> np.ndarray:
         """`rgb` of a sample whose encoded picture is at hand."""
         name = self.name(sample)
-        rgb = decode_rgb(jpeg, name)
+        rgb = decode_rgb(jpeg, name, out)
         return rgb if self.fit is None else self.fit.apply(rgb, name)
 
     def fingerprint(self) -> str:
@@ -167,7 +168,7 @@ class RecordSource(FaceSource):
         self._keys = keys
 
     def jpeg(self, sample: int) -> bytes:
-        payload = self._records[int(self._keys[sample])].payload
+        payload = self._records.payload(int(self._keys[sample]))
         if not payload:
             raise DataError(f"{self.name(sample)} has no picture in it")
         return payload

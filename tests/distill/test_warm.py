@@ -32,14 +32,14 @@ def same(a, b) -> bool:
 
 
 def test_batches_are_those_of_the_order_each_told_once_and_early():
-    order, told = order_of(60), Told()
-    order.epoch, order.first = 3, 4
-    expected = list(order)
+    order, told = order_of(60, epochs=3), Told()
+    step = len(order) + 4
+    expected = list(order.from_step(step))
     given = []
-    for batch in ToldOrder(order, told):
+    for batch in ToldOrder(order, told).from_step(step):
         given.append(batch)
         assert len(told) == min(len(given) + AHEAD, len(expected))
-    assert len(given) == len(expected) == len(ToldOrder(order, told)) - 4
+    assert len(given) == len(expected) == 3 * len(order) - step
     assert all(map(same, given, expected))
     assert all(map(same, told, expected))
 
@@ -61,10 +61,10 @@ def test_what_is_read_ahead_is_what_batches_are_made_of(cached):
         path for name in ("embedding", "confidence", "pixels") for path in Path(f"caches/tiny/{name}/c").rglob("*")
     ]
     with reading_ahead("auto", batches, order) as ahead:
-        next(iter(ToldOrder(order, ahead)))
+        next(ToldOrder(order, ahead).from_step(0))
         assert within(5, lambda: all(resident(file, 0) for file in read if file.is_file()))
     with reading_ahead("off", batches, order) as ahead:
-        next(iter(ToldOrder(order, ahead)))
+        next(ToldOrder(order, ahead).from_step(0))
         assert ahead._thread is None
 
 
@@ -87,11 +87,11 @@ def test_faces_are_announced_for_the_rows_of_the_rank_and_rows_for_all(cached, m
     monkeypatch.setattr("common.disk.read_ahead.available_bytes", lambda: -1)
     monkeypatch.setattr(type(source), "announce", lambda self, samples: faces.append(samples))
     monkeypatch.setattr(type(cache), "announce", lambda self, *rest: rows.append(rest))
-    wanted = next(iter(order))
+    wanted = next(order.from_step(0))
     with reading_ahead("auto", batches, order) as ahead:
         ahead.tell(wanted)
         assert within(5, lambda: len(faces) == len(rows) == 1)
-    samples, views, _ = wanted
+    samples, views = wanted.samples, wanted.views
     assert np.array_equal(faces[0], samples[2:4] if split else samples)
     assert same(rows[0][:2], (samples, views))
     assert len(samples) == (4 if split else 2)
