@@ -9,6 +9,7 @@ import pkgutil
 import signal
 import time
 from collections.abc import Callable
+from itertools import chain, repeat
 
 import pytest
 import torch
@@ -62,10 +63,10 @@ def killed() -> None:
 
 
 def not_finite(patch: pytest.MonkeyPatch) -> None:
-    whole = Trainer._forward
+    whole, factors = Trainer._forward, chain([1, 1, torch.nan], repeat(1))
 
-    def forward(self, faces, step, part):
-        return whole(self, faces, step, part) * (torch.nan if step == 2 else 1)
+    def forward(self, faces):
+        return whole(self, faces) * next(factors)
 
     patch.setattr(Trainer, "_forward", forward)
 
