@@ -5,6 +5,7 @@ views = Views("flip", seed=0)                pure functions of (seed, sample, vi
 views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
+from common.faces.evaluation_sets import PROTOCOL, write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
@@ -18,6 +19,7 @@ from common.faces.views import Views, epoch_order, pixel_digest, view_numbers
 __all__ = [
     "CHUNK",
     "MAGIC",
+    "PROTOCOL",
     "SELECTION",
     "FaceSource",
     "RecordWriter",
@@ -36,5 +38,8 @@ __all__ = [
     "resized",
     "view_numbers",
     "words",
+    "write_arrow",
+    "write_bin",
+    "write_protocol",
     "write_recordio_dataset",
 ]
