@@ -7,18 +7,22 @@ views.render(faces.rgb(17), faces.number(17), view=1)
 
 from common.faces.evaluation_sets import PROTOCOL, write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
+from common.faces.listed import write_list
 from common.faces.philox import four_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
-from common.faces.sources import FaceSource, open_source
+from common.faces.source import ALIGNER, NAMES, FaceSource, aligner_text, read_aligner
+from common.faces.sources import open_source
 from common.faces.subset import SELECTION, SubsetSource
 from common.faces.training_faces import open_faces
 from common.faces.views import Views, epoch_order, pixel_digest, view_numbers
 
 __all__ = [
+    "ALIGNER",
     "CHUNK",
     "MAGIC",
+    "NAMES",
     "PROTOCOL",
     "SELECTION",
     "FaceSource",
@@ -26,6 +30,7 @@ __all__ = [
     "Records",
     "SubsetSource",
     "Views",
+    "aligner_text",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",
@@ -34,12 +39,14 @@ __all__ = [
     "open_faces",
     "open_source",
     "pixel_digest",
+    "read_aligner",
     "refuse_mixed_sizes",
     "resized",
     "view_numbers",
     "words",
     "write_arrow",
     "write_bin",
+    "write_list",
     "write_protocol",
     "write_recordio_dataset",
 ]

@@ -1,125 +1,35 @@
 """Training faces: samples 0..N-1, each with an encoded picture and the number of its identity.
 
-    open_source("faces_emore")      a folder with train.rec, train.idx, property (MXNet RecordIO)
-    open_source("CASIA-WebFace")    a folder of one folder per identity
+    open_source("faces_emore")                 a folder with train.rec, train.idx, property (MXNet RecordIO)
+    open_source("CASIA-WebFace")               a folder of one folder per identity
+    open_source("CASIA-WebFace-112X96.txt")    a list of pictures, a path and a label a line
 
-Samples come in key order (RecordIO) or in the order of identity and file name (folders), the same on every machine.
-Sources may be pickled, forked and used by threads; a pickle holds labels and file names, no open file.
+Samples come in key order (RecordIO), in the order of identity and file name (folders) or of the list, the same on every
+machine. Sources may be pickled, forked and used by threads; a pickle holds labels and file names, no open file.
 """
 
-import hashlib
 import os
-from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from common.documents import read_document, read_regular
+from common.documents import read_regular
 from common.errors import DataError
 from common.faces.fitting import Fit
-from common.faces.pixels import decode_rgb
-from common.faces.record_labels import pictures_of, spread
+from common.faces.listed import LISTS, ListSource
+from common.faces.record_labels import pictures_of
 from common.faces.recordio import Records
+from common.faces.source import LARGEST_PICTURE, FaceSource, first_per_identity
 from common.text import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-NAMES = "identities.json"  # beside a RecordIO file: a JSON list of the identities' names, in order
-LARGEST_PICTURE = 1 << 29  # bytes: as much as a RecordIO record holds
-
-
-class FaceSource(ABC):
-    """N faces of C identities.
-
-    `labels` is int32 (N,), 0..C-1 with no gap; it keeps the order of the identities, not their original numbers.
-    `found`: how many samples there are, those beyond `max_per_identity` too. `fit`: how pictures become one size.
-    """
-
-    kind: str
-
-    def __init__(self, path: Path, identities: np.ndarray, found: int, fit: Fit | None) -> None:
-        self.path, self.found, self.fit = path, found, fit
-        distinct = np.unique(identities)
-        self.labels: np.ndarray = np.searchsorted(distinct, identities).astype(np.int32)
-        self.labels.flags.writeable = False
-        self.num_classes = len(distinct)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def label(self, sample: int) -> int:
-        """Identity of a sample, 0..C-1."""
-        return int(self.labels[sample])
-
-    def number(self, sample: int) -> int:
-        """What views are drawn by: the sample's number, in a subset (common/faces/subset.py) that in the whole."""
-        return sample
-
-    @abstractmethod
-    def jpeg(self, sample: int) -> bytes:
-        """The encoded picture. Raises DataError naming the record where it cannot be had."""
-
-    @abstractmethod
-    def name(self, sample: int) -> str:
-        """What a person calls this sample: path and key, or the path of its file."""
-
-    @cached_property
-    def people(self) -> list[str]:
-        """What a person calls each identity: the C names of `identities.json` beside the faces, or "identity 17".
-
-        Raises DataError where that file is there and is not a list of C names.
-        """
-        file = self.path / NAMES
-        if not file.exists():
-            return [f"identity {label}" for label in range(self.num_classes)]
-        names = read_document(file, list[str], DataError, "mend or remove it")
-        if len(names) != self.num_classes:
-            raise DataError(
-                f"{file}: {len(names)} names, expected a list of {self.num_classes} names: mend or remove it"
-            )
-        return names
-
-    def rgb(self, sample: int) -> np.ndarray:
-        """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
-        return self.decode(self.jpeg(sample), sample)
-
-    def decode(self, jpeg: bytes, sample: int) -> np.ndarray:
-        """`rgb` of a sample whose encoded picture is at hand."""
-        name = self.name(sample)
-        rgb = decode_rgb(jpeg, name)
-        return rgb if self.fit is None else self.fit.apply(rgb, name)
-
-    def fingerprint(self) -> str:
-        """SHA-256, in hex, of the number of samples, all labels, and the pictures of up to 1,024 samples.
-
-        It depends on the faces and their order only: not on where they are, nor on how they are packed. A change in
-        a picture that is not among the 1,024 (first, last, evenly between) goes unnoticed.
-        """
-        digest = hashlib.sha256(np.array([len(self), self.num_classes], "<i8").tobytes())
-        digest.update(self.labels.astype("<i4").tobytes())
-        for sample in spread(len(self)):
-            jpeg = self._jpeg_or_nothing(sample)
-            digest.update(len(jpeg).to_bytes(8, "little") + jpeg)
-        return digest.hexdigest()
-
-    def numbering(self) -> str | None:
-        """None where samples have the numbers 0..N-1 for their views; else SHA-256, in hex, of their numbers, int64."""
-        return None
-
-    def _jpeg_or_nothing(self, sample: int) -> bytes:
-        """Nothing for a record without a picture; a file that cannot be read is an error still."""
-        try:
-            return self.jpeg(sample)
-        except DataError as error:
-            if isinstance(error.__cause__, OSError):
-                raise
-            return b""
 
 
 def open_source(
     path: str | os.PathLike[str], max_per_identity: int | None = None, fit: Fit | None = None
 ) -> FaceSource:
-    """Open a RecordIO folder (or its `.rec`) or a folder of identity folders.
+    """Open a RecordIO folder (or its `.rec`), a folder of identity folders, or a `.txt` list of pictures.
 
     `max_per_identity` keeps only the first so many samples of each identity; `fit` brings pictures to one size. Raises
     DataError, saying what was expected, where there are no faces.
@@ -129,6 +39,8 @@ def open_source(
         raise DataError(f"max_per_identity is {max_per_identity}; give at least 1, or leave it out for all")
     if path.suffix == ".rec":
         return RecordSource(path, max_per_identity, fit)
+    if path.suffix in LISTS and not path.is_dir():
+        return ListSource(path, max_per_identity, fit)
     found = sorted(path / name for name in _entries(path) if name.endswith(".rec"))
     rec_path = path / "train.rec"
     if rec_path in found or len(found) == 1:
@@ -150,7 +62,7 @@ class RecordSource(FaceSource):
             raise DataError(f"{rec_path}: no pictures in it; expected image records with a label each")
         found = len(keys)
         if max_per_identity is not None:
-            kept = _first_per_identity(identities, max_per_identity)
+            kept = first_per_identity(identities, max_per_identity)
             keys, identities = np.asarray(keys)[kept], identities[kept]
         super().__init__(rec_path.parent, identities, found, fit)
         self._records = records
@@ -203,14 +115,6 @@ class FolderSource(FaceSource):
 
     def name(self, sample: int) -> str:
         return printable(self.path / self._names[sample])
-
-
-def _first_per_identity(identities: np.ndarray, limit: int) -> np.ndarray:
-    """Places, ascending, of the first `limit` samples of each identity."""
-    order = np.argsort(identities, kind="stable")
-    _, starts, counts = np.unique(identities[order], return_index=True, return_counts=True)
-    rank = np.arange(len(order)) - np.repeat(starts, counts)
-    return np.sort(order[rank < limit])
 
 
 def _entries(folder: Path) -> dict[str, bool]:

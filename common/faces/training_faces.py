@@ -5,7 +5,8 @@ from pathlib import Path
 from common.config import Config
 from common.errors import UserError
 from common.faces.fitting import Fit
-from common.faces.sources import FaceSource, open_source
+from common.faces.source import FaceSource
+from common.faces.sources import open_source
 from common.faces.subset import SubsetSource
 
 
