@@ -6,13 +6,14 @@ CASIA-WebFace-112X96/0000045/001.jpg 0
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from common.documents import read_regular
 from common.errors import DataError
 from common.faces.fitting import Fit
-from common.faces.source import LARGEST_PICTURE, FaceSource, first_per_identity
+from common.faces.source import LARGEST_PICTURE, FaceSource, first_per_identity, read_aligner
 from common.files import replacing
 from common.text import printable
 
@@ -47,8 +48,17 @@ class ListSource(FaceSource):
     def jpeg(self, sample: int) -> bytes:
         return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
 
+    def file(self, sample: int) -> str:
+        return self._names[sample]
+
     def name(self, sample: int) -> str:
         return printable(self.path / self._names[sample])
+
+    @cached_property
+    def aligner(self) -> dict[str, Any] | None:
+        """That of the folder where paths start, or of the first folder in them."""
+        first, slash, _ = self._names[0].partition("/")
+        return read_aligner(self.path) or (read_aligner(self.path / first) if slash else None)
 
 
 def write_list(path: Path, entries: Iterable[tuple[str, int]]) -> None:

@@ -78,6 +78,10 @@ class FaceSource(ABC):
             )
         return names
 
+    def file(self, sample: int) -> str | None:
+        """The path below `path` of a sample's picture, or None where that is no file of its own."""
+        return None
+
     def rgb(self, sample: int) -> np.ndarray:
         """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
         return self.decode(self.jpeg(sample), sample)

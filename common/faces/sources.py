@@ -113,6 +113,9 @@ class FolderSource(FaceSource):
     def jpeg(self, sample: int) -> bytes:
         return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
 
+    def file(self, sample: int) -> str:
+        return self._names[sample]
+
     def name(self, sample: int) -> str:
         return printable(self.path / self._names[sample])
 
