@@ -4,7 +4,8 @@
 
 A crop is aligned by the five points given with it, by InsightFace's own recipe: the similarity transform that brings
 them nearest to ArcFace's 112x112 template in least squares (Umeyama, PAMI 1991; theirs is scikit-image's
-`SimilarityTransform.estimate`, in `recognition/arcface_torch/eval_ijbc.py`), then a bilinear warp with black outside.
+`SimilarityTransform.estimate`, in `recognition/arcface_torch/eval_ijbc.py`), then a bilinear warp with black outside and
+nothing against aliasing, however large the crop is.
 Faces are kept without loss, as PNG.
 """
 
@@ -12,18 +13,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from common.documents import read_regular
 from common.errors import DataError
-from common.faces import decode_rgb, write_arrow, write_protocol
+from common.faces import ALIGNER, decode_rgb, write_arrow, write_protocol
+from common.files import sha256_of, write_json
 from common.progress import progress
 from common.text import printable
 from common.writers import new_folder
 from photos.ijb_meta import Crops, read_crops, read_media, read_pairs, read_people
-from photos.transform import aligned
+from photos.transform import SIZES, aligned
 
 SIZE = (112, 112)
 LARGEST_CROP = 1 << 28  # bytes
@@ -43,6 +46,7 @@ def write_ijb(package: Path, out: Path, workers: int = 1) -> str:
             faces = _faces(package / "loose_crop", meta / f"{name}_name_5pts_score.txt", crops, pool)
             write_arrow(making, _counted(faces, advance), len(crops.names))
         write_protocol(making, protocol)
+        write_json(making / ALIGNER, _aligner(meta / f"{name}_name_5pts_score.txt"))
     kinds = f"{len(np.unique(protocol['templates'])):,} templates, {len(protocol['label']):,} pairs"
     people = f"{len(protocol['probe_templates']):,} probes" if "probe_templates" in protocol else "no 1:N split in meta"
     return f"{out}: {len(crops.names):,} faces, {kinds}, {people}"
@@ -84,6 +88,12 @@ def _protocol(meta: Path, name: str, crops: Crops) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _aligner(landmarks: Path) -> dict[str, Any]:
+    """How the faces were aligned, in the words of `python -m photos align`."""
+    given = {"name": "given", "landmarks_sha256": sha256_of(landmarks)}
+    return {"detector": given, "size": list(SIZE), "template": SIZES[SIZE], "resampling": "bilinear 1/32"}
+
+
 def _faces(folder: Path, listed: Path, crops: Crops, pool: ThreadPoolExecutor) -> Iterator[bytes]:
     """The aligned faces as PNG, in order; a bounded number is made ahead."""
     for start in range(0, len(crops.names), _AHEAD):
@@ -95,7 +105,7 @@ def _face(folder: Path, listed: Path, crops: Crops, row: int) -> bytes:
     path = folder / crops.names[row]
     try:
         rgb = decode_rgb(read_regular(path, DataError, "", LARGEST_CROP), printable(path))
-        face = aligned(rgb, crops.landmarks[row], SIZE)
+        face = aligned(rgb, crops.landmarks[row], SIZE, antialias=False)
     except ValueError as error:
         raise DataError(f"{listed}: line {row + 1}: {error}: copy it again") from None
     return png_of(face)

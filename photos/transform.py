@@ -39,19 +39,19 @@ def umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.column_stack([scaled, target_mean - scaled @ mean])
 
 
-def warp(rgb: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
+def warp(rgb: np.ndarray, matrix: np.ndarray, size: Size, antialias: bool = True) -> np.ndarray:
     """uint8 (height,width,3): the face of a uint8 (H,W,3) picture, where `matrix` (2,3), a similarity, takes picture to
     face. Black outside of the picture.
 
     Bilinear between pixels, in 32nds of one; a face more than twice as large as `size` is first shrunk by a whole
-    number, to means of squares. All of it in integers, so no library, thread or instruction set changes a bit.
+    number, to means of squares, unless antialias is off, as public recipes have it. All of it in integers, so no library, thread or instruction set changes a bit.
     """
     turn, shift = matrix[:, :2], matrix[:, 2]
     back = np.array([[turn[1, 1], -turn[0, 1]], [-turn[1, 0], turn[0, 0]]]) / (turn[0, 0] ** 2 + turn[1, 0] ** 2)
     columns, rows = np.arange(size[1]) - shift[0], np.arange(size[0])[:, np.newaxis] - shift[1]
     x = back[0, 0] * columns + back[0, 1] * rows
     y = back[1, 0] * columns + back[1, 1] * rows
-    shrinks = max(1, int(np.hypot(back[0, 0], back[1, 0])))
+    shrinks = max(1, int(np.hypot(back[0, 0], back[1, 0]))) if antialias else 1
     part, left, top = _around(rgb, x, y, shrinks)
     if shrinks > 1:
         part = _means(part, shrinks)
@@ -61,9 +61,9 @@ def warp(rgb: np.ndarray, matrix: np.ndarray, size: Size) -> np.ndarray:
     return _bilinear(part, x, y)
 
 
-def aligned(rgb: np.ndarray, landmarks: np.ndarray, size: Size) -> np.ndarray:
+def aligned(rgb: np.ndarray, landmarks: np.ndarray, size: Size, antialias: bool = True) -> np.ndarray:
     """uint8 (height,width,3): the face of a picture whose landmarks (5,2) come to lie on the template."""
-    return warp(rgb, umeyama(landmarks, template(size)), size)
+    return warp(rgb, umeyama(landmarks, template(size)), size, antialias)
 
 
 def _around(rgb: np.ndarray, x: np.ndarray, y: np.ndarray, margin: int) -> tuple[np.ndarray, int, int]:

@@ -26,10 +26,10 @@ FACES = PEOPLE * PHOTOS
 
 def crop(person: int, photo: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture with the portrait turned, scaled and moved in it, and where the template's points are there."""
-    angle, scale, shift = 0.1 * (photo - 1), 1.2 + 0.1 * person, (20.0 + photo, 10.0 + person)
+    angle, scale, shift = 0.1 * (photo - 1), 1.2 + 0.4 * person, (20.0 + photo, 10.0 + person)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     place = np.column_stack([turn, shift])
-    picture = cv2.warpAffine(portrait(person, photo), place, (260, 250), flags=cv2.INTER_CUBIC)
+    picture = cv2.warpAffine(portrait(person, photo), place, (440, 420), flags=cv2.INTER_CUBIC)
     noise = np.random.default_rng([person, photo]).normal(0, 1, (5, 2))
     return picture, TEMPLATE @ turn.T + shift + noise
 
