@@ -4,8 +4,8 @@
 
 A crop is aligned by the five points given with it, by InsightFace's own recipe: the similarity transform that brings
 them nearest to ArcFace's 112x112 template in least squares (Umeyama, PAMI 1991; theirs is scikit-image's
-`SimilarityTransform.estimate`, in `recognition/arcface_torch/eval_ijbc.py`), then a bilinear warp with black outside and
-nothing against aliasing, however large the crop is.
+`SimilarityTransform.estimate`, in `recognition/arcface_torch/eval_ijbc.py`), then a bilinear warp, black outside, with
+nothing against aliasing however large the crop is.
 Faces are kept without loss, as PNG.
 """
 

@@ -46,37 +46,42 @@ def pack(
     quality: int | None = QUALITY,
     fewest: int = 1,
     skip: bool = False,
-    without: frozenset[str] = frozenset(),
     workers: int = 1,
 ) -> str:
     """Write a folder of identity folders (or a list of faces) as train.rec, train.idx and property. Returns a line.
 
     quality: of the JPEG that other pictures become, JPEGs are copied; None keeps all as they are. fewest: people with
-    fewer faces are left out. without: names of people who are left out. skip: leave out, instead of refusing, pictures
-    that do not decode or are of another size. workers: threads; the files do not depend on them.
+    fewer faces are left out. skip: leave out, instead of refusing, pictures that do not decode or are of another size.
+    workers: threads; the files do not depend on them.
 
     Raises DataError naming a picture, and UserError where `out` exists.
     """
     source = open_source(aligned)
-    counts = np.bincount(source.labels)
-    chosen = [label for label, name in enumerate(source.people) if counts[label] >= fewest and name not in without]
+    chosen = np.flatnonzero(np.bincount(source.labels) >= fewest).tolist()
     if not chosen:
         raise DataError(f"{aligned}: nobody has {fewest} faces or more: ask for fewer")
+    with new_folder(out, "a packing") as making:
+        return f"{out}: {write_packed(making, source, chosen, quality, skip, workers)}"
+
+
+def write_packed(
+    folder: Path, source: FaceSource, chosen: list[int], quality: int | None, skip: bool, workers: int
+) -> str:
+    """`pack` of the people with these labels into a folder that is there."""
     packing = _Packing(source, quality, skip)
-    total = int(counts[chosen].sum())
-    with new_folder(out, "a packing") as making, ThreadPoolExecutor(workers) as pool:
-        with progress("packing", total) as advance:
-            write_recordio(making, _people(packing, chosen, pool, advance), _first_size(packing, chosen))
-        write_json(making / NAMES, packing.people)
-        aligner = described(source, packing.encoded_anew, quality)
-        if aligner is not None:
-            write_json(making / ALIGNER, aligner)
-    lines = [f"{out}: {packing.faces:,} faces of {len(packing.people):,} people"]
+    total = int(np.bincount(source.labels)[chosen].sum())
+    with ThreadPoolExecutor(workers) as pool, progress("packing", total) as advance:
+        write_recordio(folder, _people(packing, chosen, pool, advance), _first_size(packing, chosen))
+    write_json(folder / NAMES, packing.people)
+    aligner = described(source, packing.encoded_anew, quality)
+    if aligner is not None:
+        write_json(folder / ALIGNER, aligner)
+    told = [f"{packing.faces:,} faces of {len(packing.people):,} people"]
     if len(chosen) < source.num_classes:
-        lines.append(f"{source.num_classes - len(chosen):,} people left out")
+        told.append(f"{source.num_classes - len(chosen):,} people left out")
     if packing.left_out:
-        lines.append(f"{len(packing.left_out):,} pictures left out, such as {packing.left_out[0]}")
-    return "; ".join(lines)
+        told.append(f"{len(packing.left_out):,} pictures left out, such as {packing.left_out[0]}")
+    return "; ".join(told)
 
 
 def list_faces(aligned: Path, out: Path, fewest: int = 1) -> str:

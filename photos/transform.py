@@ -43,8 +43,9 @@ def warp(rgb: np.ndarray, matrix: np.ndarray, size: Size, antialias: bool = True
     """uint8 (height,width,3): the face of a uint8 (H,W,3) picture, where `matrix` (2,3), a similarity, takes picture to
     face. Black outside of the picture.
 
-    Bilinear between pixels, in 32nds of one; a face more than twice as large as `size` is first shrunk by a whole
-    number, to means of squares, unless antialias is off, as public recipes have it. All of it in integers, so no library, thread or instruction set changes a bit.
+    Bilinear between pixels, in 32nds of one. A face more than twice as large as `size` is first shrunk by a whole
+    number, to means of squares; without antialias it is not, as public recipes have it. All of it in integers, so no
+    library, thread or instruction set changes a bit.
     """
     turn, shift = matrix[:, :2], matrix[:, 2]
     back = np.array([[turn[1, 1], -turn[0, 1]], [-turn[1, 0], turn[0, 0]]]) / (turn[0, 0] ** 2 + turn[1, 0] ** 2)
