@@ -93,7 +93,7 @@ def pairs(
     keep: bool,
 ) -> None:
     """Write pairs of ALIGNED faces as a verification set, OUT.bin."""
-    from photos.pairs import write_pairs
+    from photos.sets import write_pairs
 
     if (pairs is None) == (draw is None):
         raise click.UsageError("say which pairs: --pairs FILE or --draw N")
@@ -123,7 +123,7 @@ def lfw(
 ) -> None:
     """Make the training faces and sets of configs/lfw.toml from LFW's photos."""
     from photos.align import usable_cores
-    from photos.lfw import find_photos, make_lfw, pairs_beside
+    from photos.sets import find_photos, make_lfw, pairs_beside
 
     if photos is None:
         photos, found = find_photos(data_home)
@@ -139,7 +139,7 @@ def lfw(
 def ijb(package: Path, out: Path, workers: int | None) -> None:
     """Write InsightFace's PACKAGE of IJB-B or IJB-C (loose_crop, meta) as a set to evaluate on, 1:1 and 1:N."""
     from photos.align import usable_cores
-    from photos.ijb import write_ijb
+    from photos.sets import write_ijb
 
     say(write_ijb(package, out, workers or usable_cores()))
 
@@ -150,7 +150,7 @@ def ijb(package: Path, out: Path, workers: int | None) -> None:
 @click.option("--faces", type=click.Path(path_type=Path), help="Folder of aligned faces, where there are several.")
 def tinyface(release: Path, out: Path, faces: Path | None) -> None:
     """Write TinyFace's RELEASE (aligned faces beside tinyface/Testing_Set) as a set to evaluate on."""
-    from photos.tinyface import write_tinyface
+    from photos.sets import write_tinyface
 
     say(write_tinyface(release, out, faces))
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from common.documents import read_document, read_regular
 from common.errors import DataError, UserError
+from common.faces import ALIGNER
 from common.files import naming, write_json
 from common.progress import progress
 from common.writers import only_writer
 from photos.aligned_names import stems
-from photos.aligner import IDENTITY, AlignedFace, Aligner
+from photos.aligner import AlignedFace, Aligner
 from photos.detect import Found, nothing
 from photos.faces_table import NAME, UNFINISHED, Parts, Row, read_faces
 from photos.find import Photo, find_photos
@@ -112,7 +113,7 @@ def align(photos: Path, out: Path, aligner: Aligner, landmarks: dict[str, Found]
 
 def identify(out: Path, aligner: Aligner) -> None:
     """Write aligner.json, or compare with the one that is there. Raises UserError naming the field and both values."""
-    path, ours = out / IDENTITY, aligner.identity()
+    path, ours = out / ALIGNER, aligner.identity()
     if not path.exists():
         if out.is_dir() and any(not name.startswith(".") for name in os.listdir(out)):
             raise UserError(f"{out}: holds other things than aligned faces: choose an empty folder")
@@ -129,7 +130,7 @@ def identify(out: Path, aligner: Aligner) -> None:
 
 def read_identity(folder: Path) -> dict[str, Any]:
     """How the faces in a folder were aligned: its aligner.json. Raises DataError where there is none."""
-    return read_document(folder / IDENTITY, dict[str, Any], DataError, "align the photos again")
+    return read_document(folder / ALIGNER, dict[str, Any], DataError, "align the photos again")
 
 
 def plan(

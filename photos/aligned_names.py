@@ -5,8 +5,8 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+from common.faces import ALIGNER
 from common.text import file_name
-from photos.aligner import IDENTITY
 from photos.faces_table import NAME
 from photos.find import Photo
 
@@ -19,7 +19,7 @@ def stems(photos: Sequence[Photo]) -> list[str]:
     """
     people = list(dict.fromkeys(photo.person for photo in photos if photo.person is not None))
     folders = dict(
-        zip(people, _distinct(people, [file_name(person) for person in people], (NAME, IDENTITY)), strict=True)
+        zip(people, _distinct(people, [file_name(person) for person in people], (NAME, ALIGNER)), strict=True)
     )
     paths = [photo.path for photo in photos]
     wanted = [f"{folders[photo.person]}/{_name(photo)}" if photo.person else _name(photo) for photo in photos]

@@ -19,7 +19,6 @@ from photos.transform import SIZES, Size, aligned
 Choice = Literal["central", "all"]
 Encoding = Literal["png", "jpg"]
 Status = Literal["aligned", "passed over", "rejected"]
-IDENTITY = "aligner.json"
 LONGEST = 640
 JPEG_QUALITY = 95
 

@@ -13,8 +13,8 @@ import pytest
 from common.faces import open_source
 from common.faces.pixels import decode_rgb, encode_jpeg
 from common.faces.recordio import MAGIC, Record, Records, RecordWriter
-from photos.ijb import png_of
 from photos.pack import pack
+from photos.sets.ijb import png_of
 from tests.tiny import portrait
 
 MXNET = Path(__file__).parents[2] / ".venv-mxnet" / "bin" / "python"

@@ -8,8 +8,8 @@ import pytest
 
 from common.errors import DataError, UserError
 from common.faces import encode_jpeg, open_source
-from photos.ijb import png_of
 from photos.pack import list_faces, pack
+from photos.sets.ijb import png_of
 from tests.tiny import portrait, tree
 
 COUNTS = {"Ana": 3, "Bo\nris": 1, "Cleo": 4}

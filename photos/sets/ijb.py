@@ -25,7 +25,7 @@ from common.files import sha256_of, write_json
 from common.progress import progress
 from common.text import printable
 from common.writers import new_folder
-from photos.ijb_meta import Crops, read_crops, read_media, read_pairs, read_people
+from photos.sets.ijb_meta import Crops, read_crops, read_media, read_pairs, read_people
 from photos.transform import SIZES, aligned
 
 SIZE = (112, 112)

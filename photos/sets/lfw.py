@@ -17,9 +17,9 @@ from common.writers import new_folder
 from photos.align import align
 from photos.aligner import Aligner
 from photos.detect import Found
-from photos.draw import Folds, read_pairs
 from photos.pack import QUALITY, write_packed
-from photos.pairs import pack_pairs
+from photos.sets.draw import Folds, read_pairs
+from photos.sets.pairs import pack_pairs
 
 HELD_OUT = (1, 2, 6, 9)
 EXPECTED = "8,729 faces of 4,046 people"

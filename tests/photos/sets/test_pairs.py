@@ -9,9 +9,9 @@ import pytest
 from common.errors import DataError, UserError
 from common.faces import decode_rgb
 from evaluate.files import load_bin
-from photos.draw import draw_pairs, read_pairs
-from photos.ijb import png_of
-from photos.pairs import write_pairs
+from photos.sets.draw import draw_pairs, read_pairs
+from photos.sets.ijb import png_of
+from photos.sets.pairs import write_pairs
 from tests.tiny import portrait
 
 PEOPLE = {"Ana": 4, "Bo": 2, "Cleo": 3, "Dan": 1}

@@ -12,8 +12,8 @@ from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces, read_metadata
 from evaluate.protocols import evaluate_templates
 from evaluate.sets import open_set
-from photos.ijb import write_ijb
-from photos.ijb_meta import read_pairs
+from photos.sets.ijb import write_ijb
+from photos.sets.ijb_meta import read_pairs
 from tests.tiny import portrait
 
 # The numbers of eval_ijbc.py, moved by eight pixels as it does.

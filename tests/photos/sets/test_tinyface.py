@@ -10,7 +10,7 @@ from common.faces import encode_jpeg
 from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces
 from evaluate.sets import open_set
-from photos.tinyface import write_tinyface
+from photos.sets.tinyface import write_tinyface
 from tests.tiny import portrait
 
 MEMBERS = {

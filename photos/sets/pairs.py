@@ -14,8 +14,8 @@ from common.errors import DataError, UserError
 from common.faces import FaceSource, open_source, write_bin
 from common.files import write_json
 from common.text import printable
-from photos.draw import Folds, Pair, draw_pairs, read_pairs
 from photos.pack import QUALITY, described, packed
+from photos.sets.draw import Folds, Pair, draw_pairs, read_pairs
 
 
 def faces_by_name(source: FaceSource) -> dict[str, int]:

@@ -13,8 +13,8 @@ from common.errors import UserError
 from common.faces import decode_rgb, encode_jpeg, open_source
 from evaluate.files import load_bin
 from photos.__main__ import main
-from photos.draw import Pair, read_pairs
-from photos.lfw import blocks, find_photos
+from photos.sets.draw import Pair, read_pairs
+from photos.sets.lfw import blocks, find_photos
 from tests.tiny import portrait
 
 FOLDS, HALF, PHOTOS = 10, 20, 3
