@@ -158,6 +158,8 @@ def _rejects(photos: Path, rows: Sequence[dict[str, Any]]) -> list[Section]:
         if row["status"] == "rejected":
             by_reason.setdefault(_kind(row["reason"]), []).append(row["photo"])
     ordered = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))[:_COLUMNS]
+    if not ordered:
+        return [Section("photos without a face", [])]
     return [
         Section(f"{len(names):,} x {reason}", [[Cell(_shown(photos / name), name)] for name in _spread(names)])
         for reason, names in ordered

@@ -83,6 +83,14 @@ def test_sheets_show_the_lowest_scores_first_and_like_reasons_together(folders):
     assert (shown[8:] == 255).all()
 
 
+def test_where_nothing_was_rejected_the_sheet_says_so(tmp_path, folders):
+    photos, aligned = folders
+    table = pq.read_table(aligned / "faces.parquet")
+    pq.write_table(table.slice(0, 4), aligned / "faces.parquet")
+    assert "4 faces of 2 people, 0 rejects" in run("report", aligned, tmp_path / "report", "--photos", photos)
+    assert (tmp_path / "report" / "rejects.png").stat().st_size > 0
+
+
 def test_a_folder_without_faces_and_photos_that_are_not_there_are_refused(tmp_path, folders):
     photos, aligned = folders
     assert "align photos first" in run("report", photos, tmp_path / "report")
