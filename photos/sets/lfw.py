@@ -79,7 +79,8 @@ def make_lfw(
         told = [f"{out}: {write_packed(making, source, training_people(source, folds), QUALITY, False, workers)}"]
         if EXPECTED not in told[0]:
             told.append(
-                f"  configs/lfw.toml expects {EXPECTED}: other photos or options; --set faces.samples=none etc."
+                f"  configs/lfw.toml expects {EXPECTED}: other photos or options. For these: --set faces.samples=none "
+                "--set faces.identities=none"
             )
         told.append(pack_pairs(source, making / "lfw.bin", folds, True, QUALITY).replace(str(making), str(out)))
         evaluated = out.parent / "golden" / "bins" / "lfw_folds12.bin"
