@@ -147,8 +147,10 @@ def write_group(group: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
-    """What binds a cache to its faces, for the manifest, and how they were packed; `fit` only where they are fitted."""
+    """What binds a cache to its faces, for the manifest, and how they were packed; `fit` only where they are fitted,
+    `aligner` only where somebody says how they were aligned."""
     fit = {} if source.fit is None else {"fit": str(source.fit)}
+    aligner = {} if source.aligner is None else {"aligner": source.aligner}
     return {
         "kind": source.kind,
         "samples": len(source),
@@ -156,6 +158,7 @@ def describe_faces(source: FaceSource) -> dict[str, Any]:
         "fingerprint": source.fingerprint(),
         "numbers": source.numbering(),
         **fit,
+        **aligner,
     }
 
 

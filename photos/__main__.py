@@ -1,0 +1,168 @@
+"""Raw photos become data sets, from the command line.
+
+python -m photos align photos/ data/mine/aligned
+python -m photos align --detector mtcnn --size 112x96 --choose all photos/ data/mine/aligned
+python -m photos pack data/mine/aligned data/mine/packed
+python -m photos pairs data/mine/aligned data/mine/mine.bin --draw 6000
+python -m photos report data/mine/aligned reports/mine --photos photos/
+python -m photos lfw --out data/lfw
+python -m photos ijb IJB_release/IJBC data/IJBC_aligned
+python -m photos tinyface data/tinyface_release data/tinyface
+python -m photos info data/mine/aligned
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.cli import Commands
+from common.output import say
+from photos.options import aligner_options, chosen_aligner
+
+
+@click.group(cls=Commands, goes_on=("align",))
+def main() -> None:
+    """Find and align faces in photos, pack them, embed and compare them."""
+
+
+@main.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@aligner_options
+@click.option(
+    "--encoding", type=click.Choice(["png", "jpg"]), default="png", show_default=True, help="jpg: quality 95."
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes; as many as there are cores if not told.")
+def align(photos: Path, out: Path, workers: int | None, **options: Any) -> None:
+    """Find the faces in a folder of PHOTOS, one folder a person, and write them, aligned, to OUT."""
+    from photos.align import align as align_folder
+    from photos.align import usable_cores
+    from photos.faces_table import summary
+
+    aligner, landmarks = chosen_aligner(**options)
+    table = align_folder(photos, out, aligner, landmarks, workers or usable_cores())
+    say(f"{out}: {summary(table)}")
+
+
+_KEEP = click.option("--keep", is_flag=True, help="Keep pictures as they are; else PNGs become JPEGs of --quality.")
+_QUALITY = click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEGs.")
+
+
+@main.command()
+@click.argument("aligned", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@_QUALITY
+@_KEEP
+@click.option("--min-faces", type=click.IntRange(1), default=1, show_default=True, help="People with fewer: left out.")
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that do not decode or are of another size.")
+@click.option("--workers", type=click.IntRange(1), help="Threads; as many as there are cores if not told.")
+def pack(
+    aligned: Path, out: Path, quality: int, keep: bool, min_faces: int, skip_bad: bool, workers: int | None
+) -> None:
+    """Pack a folder of ALIGNED faces into the folder OUT (train.rec, train.idx, property), or list them in OUT.txt."""
+    from photos.align import usable_cores
+    from photos.pack import list_faces
+    from photos.pack import pack as pack_faces
+
+    if out.suffix == ".txt":
+        say(list_faces(aligned, out, min_faces))
+    else:
+        say(pack_faces(aligned, out, None if keep else quality, min_faces, skip_bad, workers or usable_cores()))
+
+
+@main.command()
+@click.argument("aligned", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--pairs", type=click.Path(path_type=Path), help="LFW's pairs.txt, or .csv: first,second,same[,fold].")
+@click.option("--draw", type=click.IntRange(2), metavar="N", help="So many pairs at random, half of one person.")
+@click.option("--folds", type=click.IntRange(1), default=10, show_default=True, help="Of --draw; they share no person.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --draw.")
+@click.option("--drop-missing", is_flag=True, help="Leave out pairs whose faces are missing, evenly in all folds.")
+@_QUALITY
+@_KEEP
+def pairs(
+    aligned: Path,
+    out: Path,
+    pairs: Path | None,
+    draw: int | None,
+    folds: int,
+    seed: int,
+    drop_missing: bool,
+    quality: int,
+    keep: bool,
+) -> None:
+    """Write pairs of ALIGNED faces as a verification set, OUT.bin."""
+    from photos.sets import write_pairs
+
+    if (pairs is None) == (draw is None):
+        raise click.UsageError("say which pairs: --pairs FILE or --draw N")
+    say(write_pairs(aligned, out, pairs, draw, folds, seed, drop_missing, None if keep else quality))
+
+
+@main.command()
+@click.argument("aligned", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--photos", type=click.Path(path_type=Path), help="The photos, for a sheet of those without a face.")
+def report(aligned: Path, out: Path, photos: Path | None) -> None:
+    """What became of the photos of an ALIGNED folder: report.md, sheets of the rejects and of the worst scores."""
+    from photos.report import write_report
+
+    say(write_report(aligned, out, photos))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default="data/lfw", show_default=True, help="In the data root.")
+@click.option("--photos", type=click.Path(path_type=Path), help="LFW's 250x250 photos, instead of a download.")
+@click.option("--pairs", type=click.Path(path_type=Path), help="pairs.txt; else in the folder of photos or beside it.")
+@click.option("--data-home", type=click.Path(path_type=Path), help="Where scikit-learn keeps its downloads.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; as many as there are cores if not told.")
+@aligner_options
+def lfw(
+    out: Path, photos: Path | None, pairs: Path | None, data_home: Path | None, workers: int | None, **options: Any
+) -> None:
+    """Make the training faces and sets of configs/lfw.toml from LFW's photos."""
+    from photos.align import usable_cores
+    from photos.sets import find_photos, make_lfw, pairs_beside
+
+    if photos is None:
+        photos, found = find_photos(data_home)
+        pairs = pairs or found
+    aligner, landmarks = chosen_aligner(**options)
+    say(make_lfw(out, photos, pairs or pairs_beside(photos), aligner, landmarks, workers or usable_cores()))
+
+
+@main.command()
+@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--workers", type=click.IntRange(1), help="Threads; as many as there are cores if not told.")
+def ijb(package: Path, out: Path, workers: int | None) -> None:
+    """Write InsightFace's PACKAGE of IJB-B or IJB-C (loose_crop, meta) as a set to evaluate on, 1:1 and 1:N."""
+    from photos.align import usable_cores
+    from photos.sets import write_ijb
+
+    say(write_ijb(package, out, workers or usable_cores()))
+
+
+@main.command()
+@click.argument("release", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--faces", type=click.Path(path_type=Path), help="Folder of aligned faces, where there are several.")
+def tinyface(release: Path, out: Path, faces: Path | None) -> None:
+    """Write TinyFace's RELEASE (aligned faces beside tinyface/Testing_Set) as a set to evaluate on."""
+    from photos.sets import write_tinyface
+
+    say(write_tinyface(release, out, faces))
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def info(path: Path) -> None:
+    """What is in PATH (aligned or packed faces, a list, a .bin) and how its faces were aligned."""
+    from photos.info import describe
+
+    say(describe(path))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m photos")
