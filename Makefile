@@ -16,6 +16,10 @@ OUT     ?=
 MUTANTS ?= 40
 FILES   ?=
 ROWS    ?=
+IN      ?=
+SIZE    ?= 112x112
+DETECTOR ?= yunet
+LANDMARKS ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -75,7 +79,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
+.PHONY: help demo photos cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -94,6 +98,8 @@ help: ## This list
 	@echo '  THREADS='$(call quoted,$(THREADS))'        of each rank; else its share of the cores'
 	@echo '  NODES='$(call quoted,$(NODES))' NODE='$(call quoted,$(NODE))'  several machines, this one'"'"'s number; MASTER=HOST:PORT'
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
+	@echo "  IN=folder OUT=data/mine SIZE=112x96 DETECTOR=mtcnn|none LANDMARKS=file"
+	@echo "                  for photos"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(READY): requirements.lock pyproject.toml
@@ -105,6 +111,11 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
+
+photos: $(READY) ## Your photos to a training set (IN, OUT, SIZE, DETECTOR)
+	@test -n $(call quoted,$(IN)) -a -n $(call quoted,$(OUT)) || { echo "make photos: say IN=folder of photos and OUT=data/mine" >&2; exit 2; }
+	@$(BIN)/python -m photos align --data $(call quoted,$(DATA)) --size $(call quoted,$(SIZE)) --detector $(call quoted,$(DETECTOR)) $(if $(LANDMARKS),--landmarks $(call quoted,$(LANDMARKS))) -- $(call quoted,$(IN)) $(call quoted,$(OUT)/aligned)
+	@$(BIN)/python -m photos pack -- $(call quoted,$(OUT)/aligned) $(call quoted,$(OUT))
 
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
 	@$(PROCESSES) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
