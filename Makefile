@@ -19,6 +19,10 @@ MUTANTS ?= 40
 IMAGES  ?=
 FILES   ?=
 ROWS    ?=
+IN      ?=
+SIZE    ?= 112x112
+DETECTOR ?= yunet
+LANDMARKS ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -76,7 +80,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
+.PHONY: help doctor demo photos cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -95,6 +99,8 @@ help: ## This list
 	@echo '  THREADS='$(call quoted,$(THREADS))'        of each rank; else its share of the cores'
 	@echo '  NODES='$(call quoted,$(NODES))' NODE='$(call quoted,$(NODE))'  several machines, this one'"'"'s number; MASTER=HOST:PORT'
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
+	@echo "  IN=folder OUT=data/mine SIZE=112x96 DETECTOR=mtcnn|none LANDMARKS=file"
+	@echo "                  for photos"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(VENV)/.installed-cpu: requirements.lock pyproject.toml
@@ -121,6 +127,11 @@ doctor: $(READY) ## What is here, and what is wrong with it
 
 demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
+
+photos: $(READY) ## Your photos to a training set (IN, OUT, SIZE, DETECTOR)
+	@test -n $(call quoted,$(IN)) -a -n $(call quoted,$(OUT)) || { echo "make photos: say IN=folder of photos and OUT=data/mine" >&2; exit 2; }
+	@$(BIN)/python -m photos align --data $(call quoted,$(DATA)) --size $(call quoted,$(SIZE)) --detector $(call quoted,$(DETECTOR)) $(if $(LANDMARKS),--landmarks $(call quoted,$(LANDMARKS))) -- $(call quoted,$(IN)) $(call quoted,$(OUT)/aligned)
+	@$(BIN)/python -m photos pack -- $(call quoted,$(OUT)/aligned) $(call quoted,$(OUT))
 
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
 	@$(PROCESSES) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
