@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 from common.backbones import backbone_size
 from common.config import Config
+from common.embeddings import Embeddings, embed_with_norms
 from common.errors import ConfigError
 from common.models import UNIT_RGB, TorchNetwork, fit
 from common.progress import progress
@@ -18,7 +19,6 @@ from common.runtime import gather_rows, rank, world_size
 from distill.run import Best
 from distill.step import Trainer
 from distill.undisturbed import part_of_rank, undisturbed
-from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.sets import FaceSet, open_set
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.embeddings import Embeddings
 from common.errors import UserError
-from evaluate.embed import Embeddings
 from evaluate.files.arrow import ArrowFaces, write_arrow
 from evaluate.files.binfile import load_bin
 from evaluate.files.metadata import read_metadata
