@@ -19,7 +19,7 @@ from common.models.named import STUDENT, open_named
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
-from common.models.weight_files import hub_name, kept_weights
+from common.models.weight_files import find_weights, hub_name, kept_weights
 from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "TorchNetwork",
     "check_teacher",
     "convert_checkpoint",
+    "find_weights",
     "first_known",
     "fit",
     "hub_name",
