@@ -58,7 +58,7 @@ def calibrate_model(
     rows_of_far = {row.far: row for row in known.rows}
     for far in fars:
         row = rows_of_far.get(far)
-        yield f"FAR {far:g}: n/a: {finest}" if row is None else f"{row.text()}, TAR {100 * row.tar:.2f} %"
+        yield f"FAR {far:g}: n/a: {finest}" if row is None else f"{row.text()}: TAR {100 * row.tar:.2f} %"
     where = out or sidecar_of(model.path)
     model.require_unchanged()
     write_thresholds(where, known)

@@ -41,7 +41,7 @@ def _cut(
     if model is None:
         if far is not None:
             raise UserError("--far is a threshold of a model: name it with --model")
-        return None if given is None else Cut(given, "as given")
+        return None if given is None else Cut(given, f"cosine {given:g}, as given")
     if of_gallery != of_probes:
         raise UserError(
             f"{gallery} and {probes}: one with, one without mirror images: no threshold holds; embed one of them again"

@@ -1,8 +1,8 @@
 """What a model's embeddings are good for, wherever they come from: computed for many faces, searched, judged.
 
-    embedded = embed_with_norms(model, pictures)         mirror images added, lengths kept
-    scores, rows = search(gallery, probes, k=5)          exact nearest neighbours
-    cut = choose_cut(model, flip=True)                   the cosine above which two faces are one person's, as calibrated
+embedded = embed_with_norms(model, pictures)         mirror images added, lengths kept
+scores, rows = search(gallery, probes, k=5)          exact nearest neighbours
+cut = choose_cut(model, flip=True)                   the cosine above which two faces are one person's, as calibrated
 """
 
 from common.embeddings.embed import Embedder, Embeddings, embed_faces, embed_with_norms

@@ -42,7 +42,7 @@ def nearest_faces(gallery: Faces, probes: Faces, k: int, cut: Cut | None, out: P
         )
     yield f"gallery: {len(gallery.rows):,} faces"
     if cut is not None:
-        yield f"one person above cosine {cut.cosine:.3f}: {cut.origin}"
+        yield f"one person above {cut.origin}"
     scores, found = search(
         unit_rows(gallery.rows, np.float32), unit_rows(probes.rows, np.float32), min(k, len(gallery.rows))
     )

@@ -38,7 +38,7 @@ class Row(_Kept):
 
     def text(self) -> str:
         """For people."""
-        return f"FAR {self.far:g}: cosine {self.threshold:.3f} (95 %: {self.low:.3f} to {self.high:.3f})"
+        return f"cosine {self.threshold:.3f} (95 %: {self.low:.3f} to {self.high:.3f}) at FAR {self.far:g}"
 
 
 class Thresholds(_Kept):
@@ -115,7 +115,7 @@ def choose_cut(
     if given is not None:
         if far is not None or path is not None:
             raise UserError(f"a threshold of {given:g} is given: leave out --far and --thresholds, or --threshold")
-        return Cut(given, "as given")
+        return Cut(given, f"cosine {given:g}, as given")
     known = read_thresholds(model, path)
     if known is None:
         if far is not None:

@@ -52,7 +52,7 @@ def test_what_is_kept_comes_back_and_lies_beside_the_weights(model):
 def test_the_lowest_far_decides_unless_another_is_asked_for_and_a_threshold_reached_is_not_passed(model):
     cut = choose_cut(model, flip=True)
     assert cut.cosine == 0.375
-    assert "FAR 0.001: cosine 0.375 (95 %: 0.275 to 0.475), on 3,000 pairs of strangers in lfw" in cut.origin
+    assert "cosine 0.375 (95 %: 0.275 to 0.475) at FAR 0.001, on 3,000 pairs of strangers in lfw" in cut.origin
     assert (cut.same(0.376), cut.same(0.375), cut.same(0.3)) == (True, False, False)
     assert choose_cut(model, flip=True, far=0.01).cosine == 0.25
     assert choose_cut(model, flip=True, given=0.1).cosine == 0.1
