@@ -6,7 +6,7 @@ Any number of workers give the same bytes. A killed run goes on; one that is fin
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,9 @@ from photos.picture import LARGEST_FILE, decode_photo
 from photos.pool import Crashed, Pool
 
 _PHOTOS_A_PART, _SECONDS_A_PART = 2000, 20.0
+
+
+Results = Generator[tuple["Task", list[Row] | Crashed], None, None]
 
 
 class Task(NamedTuple):
@@ -153,21 +156,23 @@ def _unchanged(out: Path, known: pa.Table) -> dict[tuple[str, int, int], str]:
     return {key: first for key, first in whole.items() if key not in damaged}
 
 
-def batches(results: Iterator[tuple[Task, list[Row] | Crashed]], advance: Callable[[int], None]) -> Iterator[list[Row]]:
+def batches(results: Results, advance: Callable[[int], None]) -> Iterator[list[Row]]:
     """Rows as they are worth writing: of so many photos, or of so many seconds."""
     rows: list[Row] = []
     photos, began = 0, time.monotonic()
     try:
         for task, result in results:
-            crash = isinstance(result, Crashed)
-            rows += [rejected(task.photo, f"it crashes its decoder ({result.by})")] if crash else result
+            if isinstance(result, Crashed):
+                rows.append(rejected(task.photo, f"it crashes what decodes or searches it ({result.by})"))
+            else:
+                rows += result
             photos += 1
             advance(1)
             if photos == _PHOTOS_A_PART or time.monotonic() - began > _SECONDS_A_PART:
                 yield rows
                 rows, photos, began = [], 0, time.monotonic()
     finally:
-        results.close()  # type: ignore[attr-defined]
+        results.close()
     yield rows
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
@@ -14,7 +14,7 @@ from common.errors import ConfigError
 if TYPE_CHECKING:
     from common.models import FaceModel
     from photos.aligner import Aligner
-    from photos.detect import Found
+    from photos.detect import Found, Name
 
 Command = Callable[..., Any]
 _OPTIONS = (
@@ -54,7 +54,7 @@ def detector_options(command: Command) -> Command:
 
 def chosen_aligner(
     root: Path,
-    detector: str,
+    detector: "Name | Literal['none']",
     landmarks: Path | None,
     weights: Path | None,
     size: str,
@@ -80,16 +80,15 @@ def chosen_aligner(
         if landmarks is None:
             raise ConfigError("--detector none: --landmarks FILE says where the faces are")
         if weights is not None or longest is not None:
-            name = "--weights" if weights is not None else "--longest"
-            raise ConfigError(f"{name}: without effect with --detector none; leave it out")
+            option = "--weights" if weights is not None else "--longest"
+            raise ConfigError(f"{option}: without effect with --detector none; leave it out")
         given = read_landmarks(landmarks)
         digest = sha256_of(landmarks)
         return Aligner(None, None, digest, sides, LONGEST, choose, min_face, encoding), given
     if landmarks is not None:
         raise ConfigError(f"--landmarks: without effect with --detector {detector}; say --detector none")
-    name: Any = detector
-    found = find_detector(name, root, weights)
-    return Aligner(name, found, None, sides, longest or LONGEST, choose, min_face, encoding), None
+    found = find_detector(detector, root, weights)
+    return Aligner(detector, found, None, sides, longest or LONGEST, choose, min_face, encoding), None
 
 
 _MODEL = (

@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -40,7 +40,7 @@ class Pool(Generic[Task, Result]):
         self._busy: dict[Connection, tuple[_Worker, deque[Task]]] = {}
         self._idle: list[_Worker] = []
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Crashed]]:
+    def run(self, tasks: Iterable[Task]) -> Generator[tuple[Task, Result | Crashed], None, None]:
         """Each task with its result, or with what killed its worker.
 
         Raises UserError for a worker that was ended by somebody, or by the kernel for its memory, and whatever `work`

@@ -18,7 +18,7 @@ SIZES: dict[Size, str] = {(112, 112): "arcface", (112, 96): "cosface"}
 
 def template(size: Size) -> np.ndarray:
     """float64 (5,2): x, y of eyes, nose and mouth corners in an aligned face of (height, width) `size`."""
-    return _COSFACE + (8.0, 0.0) if SIZES[size] == "arcface" else _COSFACE.copy()
+    return _COSFACE + np.array([8.0, 0.0]) if SIZES[size] == "arcface" else _COSFACE.copy()
 
 
 def umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:

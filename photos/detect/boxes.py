@@ -30,7 +30,8 @@ def suppress(
 def moved(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Boxes (K,4) whose corners move by offsets (K,4), given in widths and heights of their boxes."""
     sides = boxes[:, 2:] - boxes[:, :2] + 1
-    return boxes + offsets * np.tile(sides, 2)
+    corners: np.ndarray = boxes + offsets * np.tile(sides, 2)
+    return corners
 
 
 def squares(boxes: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ and score. Several lines of one photo are several faces.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ _BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
 _LARGEST = 1e6  # pixels from the photo's corner
 
 Face = tuple[str, list[float], list[float] | None, float]  # photo, ten coordinates, box, score
+Parser = Callable[[str], Face]  # raises ValueError for a line of another format
 
 
 def read_landmarks(path: Path) -> dict[str, Found]:
@@ -62,9 +64,9 @@ def _faces(path: Path) -> Iterator[tuple[str, Face]]:
         case ".csv":
             yield from _of_csv(path)
         case ".lst":
-            yield from _of_lines(path, _parsers=(_insightface_lst,))
+            yield from _of_lines(path, (_insightface_lst,))
         case ".txt":
-            yield from _of_lines(path, _parsers=(_lfw, _insightface, _casia))
+            yield from _of_lines(path, (_lfw, _insightface, _casia))
         case other:
             raise DataError(f"{path}: landmarks are in a .csv, .parquet, .txt or .lst file, not {other or 'this'}")
 
@@ -95,10 +97,10 @@ def _of_csv(path: Path) -> Iterator[tuple[str, Face]]:
         raise DataError(f"{path}: line {reader.line_num}: {error}") from error
 
 
-def _of_row(path: Path, where: str, row: dict[str, object]) -> Face:
+def _of_row(path: Path, where: str, row: dict[str, Any]) -> Face:
     def number(name: str) -> float:
         try:
-            return float(row[name])  # type: ignore[arg-type]
+            return float(row[name])
         except (TypeError, ValueError):
             raise DataError(f"{path}: {where}: {name} is {printable(repr(row[name]))}, not a number") from None
 
@@ -108,23 +110,23 @@ def _of_row(path: Path, where: str, row: dict[str, object]) -> Face:
     return str(row["photo"]), [number(name) for name in _POINTS], box, score
 
 
-def _of_lines(path: Path, _parsers: tuple) -> Iterator[tuple[str, Face]]:  # type: ignore[type-arg]
+def _of_lines(path: Path, formats: tuple[Parser, ...]) -> Iterator[tuple[str, Face]]:
     """Lines of the first of these formats that takes the first line; the others must be of it too."""
-    parser = None
+    parser: Parser | None = None
     for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip():
             continue
-        parser = parser or next((one for one in _parsers if _takes(one, line)), None)
+        parser = parser or next((one for one in formats if _takes(one, line)), None)
         if parser is None or not _takes(parser, line):
             shown = printable(line[:60])
             raise DataError(f"{path}: line {number}: {shown}: not a name and five points, as the lines before it")
         yield f"line {number}", parser(line)
 
 
-def _takes(parser, line: str) -> bool:  # type: ignore[no-untyped-def]
+def _takes(parser: Parser, line: str) -> bool:
     try:
         parser(line)
-    except (ValueError, IndexError):
+    except ValueError:
         return False
     return True
 

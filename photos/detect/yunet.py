@@ -1,4 +1,4 @@
-"""YuNet (Wu et al., Machine Intelligence Research 20, 2023) through OpenCV: fast, and good to about 300 pixels a face."""
+"""YuNet (Wu et al., Machine Intelligence Research 20, 2023) through OpenCV. Fast; faces of up to some 500 pixels."""
 
 from pathlib import Path
 from typing import Any
