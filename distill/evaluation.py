@@ -74,10 +74,14 @@ class StudentEvaluation:
         return value if beaten else None
 
     def text(self, numbers: Mapping[str, float]) -> str:
+        """What is said of a student's numbers."""
+        return " ".join(f"{name} {numbers[name]:.4f}" for name in self.shown(numbers))
+
+    def shown(self, numbers: Mapping[str, float]) -> list[str]:
         """The first number of every set, which is its protocol's own, and train.best_by."""
         first = [next(name for name in numbers if name.startswith(f"{set_name}.")) for set_name in self._sets]
         chosen = dict.fromkeys([*first, self._config.train.best_by])
-        return " ".join(f"{name} {numbers[name]:.4f}" for name in chosen if name is not None)
+        return [name for name in chosen if name is not None]
 
     def _embed(self, student: "_FrozenStudent", name: str, faces: FaceSet) -> Embeddings:
         options, total = self._config.evaluate, len(faces.pictures)

@@ -29,6 +29,7 @@ from distill.run import (
     Run,
     Window,
     disk_bytes,
+    draw_curves,
     export,
     folded,
     forecast_text,
@@ -142,6 +143,8 @@ def _evaluate(config: Config, said: Said, evaluation: StudentEvaluation) -> None
     if said.curves is None:
         return
     said.curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
+    with written_or_told(config.run_dir / "curves.png"):
+        draw_curves(config.run_dir, config.name, evaluation.shown(numbers))
     value = evaluation.better(numbers, progress.best)
     if value is not None:
         assert config.train.best_by is not None
