@@ -19,7 +19,7 @@ from common.errors import DataError
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: 192 MiB a worker
 LARGEST_FILE = 1 << 28
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _ORIENTATION = 274
 
@@ -62,7 +62,7 @@ def _jpeg(content: bytes) -> np.ndarray | None:
         raise DataError(f"a damaged JPEG ({str(error).rstrip('.')})") from None
     if b"Exif\0\0" not in content[: 1 << 16]:  # where cameras write it; looking costs less than parsing
         return rgb
-    with Image.open(io.BytesIO(content), formats=("JPEG", "MPO")) as picture:
+    with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
         return upright(rgb, _orientation(picture))
 
 

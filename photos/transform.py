@@ -28,11 +28,13 @@ def umeyama(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     not finite or all in one place.
     """
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
+    if not np.isfinite(points).all():
+        raise ValueError("the landmarks are not finite")
     mean, target_mean = points.mean(0), target.mean(0)
     centred, target_centred = points - mean, target - target_mean
     variance = (centred**2).sum() / len(points)
-    if not np.isfinite(variance) or variance < 1e-12:
-        raise ValueError("the landmarks are not finite, or all in one place")
+    if variance < 1e-12:
+        raise ValueError("the landmarks are all in one place")
     left, singular, right = np.linalg.svd(target_centred.T @ centred / len(points))
     signs = np.array([1.0, 1.0 if np.linalg.det(left) * np.linalg.det(right) > 0 else -1.0])
     scaled = (left * signs) @ right * ((singular * signs).sum() / variance)

@@ -6,6 +6,6 @@ found = open_detector("yunet", weights).faces(rgb)     uint8 (H,W,3) RGB -> boxe
 
 from photos.detect.found import Detector, Found, nothing
 from photos.detect.given import read_landmarks
-from photos.detect.published import DETECTORS, Name, find_detector, open_detector
+from photos.detect.published import Name, find_detector, open_detector
 
-__all__ = ["DETECTORS", "Detector", "Found", "Name", "find_detector", "nothing", "open_detector", "read_landmarks"]
+__all__ = ["Detector", "Found", "Name", "find_detector", "nothing", "open_detector", "read_landmarks"]

@@ -104,7 +104,7 @@ _NONE = np.zeros((0, 4)), np.zeros(0, np.float32), np.zeros((0, 4))
 
 
 def scales(size: tuple[int, int], parameters: Parameters) -> list[float]:
-    """Shares to which a picture (width, height) is shrunk: `min_face` fills P-Net's window at first, all of it at last."""
+    """Shares to which a picture (width, height) is shrunk: `min_face` fills P-Net's window at first, all of it last."""
     scale = _WINDOW / parameters.min_face
     found = []
     while min(size) * scale > _WINDOW:

@@ -3,14 +3,13 @@
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, assert_never, get_args
+from typing import Literal, assert_never
 
 from common.errors import ModelError
 from common.files import sha256_of
 from photos.detect.found import Detector
 
 Name = Literal["yunet", "mtcnn"]
-DETECTORS: tuple[Name, ...] = get_args(Name)
 
 YUNET = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
