@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.config import MeasureConfig
+from common.embeddings import Embeddings
 from common.errors import DataError
-from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces, load_bin, read_metadata
 from evaluate.protocols import (
     FAR_TARGETS,

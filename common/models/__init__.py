@@ -16,6 +16,7 @@ from common.models.model_check import (
     refuse_evidently_wrong,
     warning_of,
 )
+from common.models.named import STUDENT, open_named
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
@@ -25,6 +26,7 @@ from common.models.weights import convert_checkpoint, load_weights, save_weights
 __all__ = [
     "DTYPES",
     "IDENTITY",
+    "STUDENT",
     "UNIT_RGB",
     "FaceModel",
     "Preset",
@@ -43,6 +45,7 @@ __all__ = [
     "labelled_sample",
     "load_weights",
     "open_model",
+    "open_named",
     "read_tensors",
     "refuse_evidently_wrong",
     "refuse_other_size",

@@ -41,6 +41,8 @@ class FaceModel:
         network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32.
         precision: arithmetic of the network.
         runtime: what may change between machines without making it another model, as an attribute too.
+
+    `path` is the file the network was loaded from, `size` (height, width), `dim` the width of its embeddings.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class FaceModel:
         assert contract.embedding_size is not None
         self.size = contract.size
         self.dim = contract.embedding_size
+        self.path = weights.path
         self.runtime = runtime
         self._weights, self._contract, self._network = weights, contract, network
         self._precision = precision

@@ -3,6 +3,7 @@
 from distill.run.checkpoints import written_or_told
 from distill.run.console import Console, folded, line_due, progress_text, say
 from distill.run.curves import Curves
+from distill.run.curves_picture import draw_curves
 from distill.run.forecast import (
     checkpoint_bytes,
     disk_bytes,
@@ -37,6 +38,7 @@ __all__ = [
     "Window",
     "checkpoint_bytes",
     "disk_bytes",
+    "draw_curves",
     "export",
     "face_batches",
     "folded",

@@ -3,11 +3,9 @@
 from evaluate.files.arrow import ArrowFaces
 from evaluate.files.binfile import load_bin
 from evaluate.files.metadata import read_metadata
-from evaluate.files.pickled import refuse_foreign
 
 __all__ = [
     "ArrowFaces",
     "load_bin",
     "read_metadata",
-    "refuse_foreign",
 ]

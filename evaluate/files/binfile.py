@@ -14,7 +14,8 @@ import numpy as np
 
 from common.documents import read_regular
 from common.errors import DataError
-from evaluate.files.pickled import Call, read_pickle, refuse_foreign
+from common.foreign import refuse_foreign
+from evaluate.files.pickled import Call, read_pickle
 from evaluate.files.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 # Fifty times the largest public set: what is read into memory has a bound.

@@ -12,11 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from common.embeddings import Embeddings
 from common.errors import DataError, ModelError, UserError
 from common.faces.evaluation_sets import write_arrow, write_bin
 from evaluate.__main__ import main
 from evaluate.batch import evaluate_folder
-from evaluate.embed import Embeddings
 from evaluate.stored import load_embeddings, save_embeddings
 from tests.evaluate.stand_ins import Linear
 
@@ -177,7 +177,7 @@ def test_search_answers_with_the_names_of_faces_and_exact_cosines(world):
 
 @pytest.mark.parametrize("format", ["npz", "zarr"])
 def test_faces_of_sets_are_found_by_what_the_set_calls_them(world, monkeypatch, format):
-    monkeypatch.setattr("evaluate.models.open_model", lambda *arguments: Linear(dim=6))
+    monkeypatch.setattr("common.models.named.open_model", lambda *arguments: Linear(dim=6))
     Path("weights.pt").write_bytes(b"PK")
     invoke("embed", "--model", "weights.pt", *ALL, "--out", "e", "--format", format)
     ending = ".npz" if format == "npz" else ""

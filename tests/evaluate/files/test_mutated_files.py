@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from common.embeddings import Embeddings
 from common.errors import UserError
 from common.faces.evaluation_sets import write_arrow
-from evaluate.embed import Embeddings
 from evaluate.files.arrow import ArrowFaces
 from evaluate.files.binfile import load_bin
 from evaluate.files.metadata import read_metadata

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from common.embeddings import Embeddings
 from common.errors import DataError
 from common.faces import decode_rgb, encode_jpeg
-from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces, read_metadata
 from evaluate.protocols import evaluate_templates
 from evaluate.sets import open_set

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.embeddings import Embeddings
 from common.errors import DataError
 from common.faces import encode_jpeg
-from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces
 from evaluate.sets import open_set
 from photos.sets.tinyface import write_tinyface
