@@ -3,6 +3,7 @@
 from distill.run.checkpoints import written_or_told
 from distill.run.console import Console, folded, line_due, progress_text, say
 from distill.run.curves import Curves
+from distill.run.decides import deciding_values
 from distill.run.forecast import (
     checkpoint_bytes,
     disk_bytes,
@@ -34,6 +35,7 @@ __all__ = [
     "Run",
     "Window",
     "checkpoint_bytes",
+    "deciding_values",
     "disk_bytes",
     "export",
     "face_batches",
