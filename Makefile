@@ -3,7 +3,9 @@
 CONFIG  ?= configs/ms1mv2.toml
 DATA    ?= data
 PYTHON  ?= python3
-GPUS    ?= $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo 1 || echo 0)
+ifeq ($(origin GPUS),undefined)
+GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo 1 || echo 0)
+endif
 PROCS   ?= 1
 THREADS ?=
 NODES   ?= 1
@@ -14,12 +16,13 @@ SET     ?=
 CHECK   ?=
 OUT     ?=
 MUTANTS ?= 40
+IMAGES  ?=
 FILES   ?=
 ROWS    ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
-READY   := $(VENV)/.installed
+PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # For the shell, whatever a variable holds: 'in single quotes', those it holds as '\''.
 quoted   = '$(subst ','\'',$1)'
@@ -50,6 +53,9 @@ ifneq ($(if $(THREADS),$(call no_number,$(THREADS))$(filter 0,$(THREADS))),)
 $(error THREADS=$(THREADS): write a whole number, 1 or more)
 endif
 
+# GPUS=0 goes on with an environment for GPUs, which computes on the CPU as well: `make .venv/.installed-cpu` exchanges it.
+READY   := $(VENV)/.installed-$(if $(filter 0,$(GPUS)),$(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu),gpu)
+
 # One process, or one a GPU (GPUS=4), or several CPU ranks over gloo (PROCS=2); on one machine or several.
 RANKS_HERE := $(if $(filter 0,$(GPUS)),$(PROCS),$(GPUS))
 ifneq ($(filter-out 1,$(NODES)),)
@@ -67,15 +73,10 @@ NUMBER  := $(filter-out 0 1,$(GPUS))$(if $(filter 0 1,$(GPUS)),$(filter-out 1,$(
 PROCESSES := $(BIN)/python $(if $(NUMBER),-m common.processes $(NUMBER)) -m
 DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 
-# glibc returns every large buffer to the kernel, which then faults its pages in anew for the next operation: up to half
-# of the time of a CPU run. Elsewhere these do nothing.
-export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
-export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
-
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
+.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -96,12 +97,27 @@ help: ## This list
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
-$(READY): requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing requirements.lock into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $(READY)
+$(VENV)/.installed-cpu: requirements.lock pyproject.toml
+	$(call install,requirements.lock,faiss-gpu onnxruntime-gpu)
+
+$(VENV)/.installed-gpu: requirements-gpu.lock pyproject.toml
+	@if $(PIP) show torch 2>/dev/null | grep -q '^Version:.*+cpu'; then $(PIP) uninstall --yes torch; fi
+	$(call install,requirements-gpu.lock,faiss-cpu onnxruntime)
+
+# faiss-cpu and faiss-gpu bring the same files, and so do both of onnxruntime: where one of $2 is in the environment, all
+# four leave it first, for pip would take away with one what it has just written for the other.
+define install
+@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+@rm -f $(VENV)/.installed $(VENV)/.installed-*
+@if $(PIP) show $2 >/dev/null 2>&1; then $(PIP) uninstall --yes faiss-cpu faiss-gpu onnxruntime onnxruntime-gpu 2>/dev/null; fi
+@echo "installing $1 into $(VENV) (once)"
+@$(PIP) install -r $1
+@$(PIP) install --no-deps --editable .
+@touch $@
+endef
+
+doctor: $(READY) ## What is here, and what is wrong with it
+	@$(BIN)/python -m common.doctor
 
 demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
@@ -143,17 +159,18 @@ test-mxnet: $(READY) .venv-mxnet/.installed ## RecordIO both ways against mxnet 
 gpu-check: $(READY) ## Claims about GPUs against the CPU (ROWS, OUT)
 	@$(BIN)/python -m benchmarks.gpu --device $(DEVICE) $(if $(ROWS),--rows $(call quoted,$(ROWS))) $(if $(OUT),--out $(call quoted,$(OUT)))
 
+rehearse: $(READY) ## Both stages on 1 M made-up faces, with kills (IMAGES)
+	@PYTHONPATH=. $(BIN)/python benchmarks/rehearse.py $(if $(IMAGES),--images $(call quoted,$(IMAGES)))
+
 lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: ## Write requirements.lock anew from pyproject.toml
+lock: ## Write both lock files anew from pyproject.toml
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .venv-lock/requirements.in
-	@.venv-lock/bin/python -m pip install --quiet -r .venv-lock/requirements.in
-	@{ head -2 requirements.lock; .venv-lock/bin/python -m pip freeze | sed 's/+cpu//; /^nvidia-/d; /^triton=/d'; } > .venv-lock/lock && mv .venv-lock/lock requirements.lock
+	@.venv-lock/bin/python .ci/locks.py
 	@rm -rf .venv-lock
 
 clean: ## Remove environments; caches/ and runs/ stay

@@ -18,6 +18,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.spread import ratio_text
 from cache.build import build
 from common.backbones import build_backbone
 from common.config import Config, ModelConfig
@@ -66,9 +67,9 @@ def main(data: Path, faces: str, backbone: str, count: int, batch: int, rounds: 
         shutil.rmtree(folder)
     print(f"{backbone}, {count} faces, batches of {batch}, {threads} thread(s), {rounds} rounds")
     for name, at in (("seconds", 0), ("processor seconds", 1)):
-        ratio = statistics.median(a[at] / b[at] for a, b in zip(bare, stage_one, strict=True))
+        ratio = ratio_text((one[at] for one in bare), (one[at] for one in stage_one))
         teachers, ours = (statistics.median(part[at] for part in parts) for parts in (bare, stage_one))
-        print(f"{name:18s} teacher alone {teachers:7.2f}   stage one {ours:7.2f}   reached {ratio:.3f}")
+        print(f"{name:18s} teacher alone {teachers:7.2f}   stage one {ours:7.2f}   reached {ratio}")
 
 
 def seconds_of(work) -> tuple[float, float]:  # type: ignore[no-untyped-def]

@@ -1,14 +1,13 @@
 """Random rows of a teacher cache: TeacherCache.gather against memory maps of other kinds and against zarr-python.
 
-    python benchmarks/gather.py [--rows 1000000] [--processes 1 --processes 4] [--scratch FOLDER]
+    python benchmarks/gather.py [--rows 1000000] [--processes 1 --processes 4] [--repeats 5] [--scratch FOLDER]
 
 Writes a synthetic store of 1 M x 512 float16 and the same rows as one flat file (1 GiB each, removed at the end). Each
-round gathers 384 random rows in every way in turn, as float32. Cold: all files are dropped from the page cache before
-each measurement (posix_fadvise). Several processes all read at once. Then opens a cache of 5.8 M rows x 2 views, whose
-shards are holes with valid indexes.
+round gathers 384 random rows in every way in turn, as float32, from the page cache (from the disk: benchmarks/cold.py).
+Several processes all read at once. A line gives the median of all rounds and its quartiles, and the same of the ratio
+in each of --repeats. Then opens a cache of 5.8 M rows x 2 views, whose shards are holes with valid indexes.
 """
 
-import os
 import shutil
 import statistics
 import tempfile
@@ -21,6 +20,7 @@ import click
 import numpy as np
 import zarr
 
+from benchmarks.spread import spread_text
 from benchmarks.synthetic_store import write_sparse, write_unsealed
 from cache.format import CRC_BYTES, Layout, from_stored, layout_of, read_manifest
 from cache.reader import TeacherCache
@@ -78,15 +78,7 @@ def ways(folder: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     }
 
 
-def drop_from_page_cache(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            handle = os.open(file, os.O_RDONLY)
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(handle)
-
-
-def measure(folder: Path, cold: bool, rounds: int, seed: int) -> dict[str, list[float]]:
+def measure(folder: Path, rounds: int, seed: int) -> dict[str, list[float]]:
     """Seconds of each round of each way."""
     random, total = np.random.default_rng(seed), len(TeacherCache(folder / "store"))
     functions = ways(folder)
@@ -96,11 +88,7 @@ def measure(folder: Path, cold: bool, rounds: int, seed: int) -> dict[str, list[
         for name in names:
             if name == "zarr oindex" and number >= SLOW_ROUNDS:
                 continue
-            if cold:
-                functions = {}  # pages stay as long as they are mapped
-                drop_from_page_cache(folder)
-                functions = ways(folder)
-            if cold or number == 0:
+            if number == 0:
                 functions[name](np.arange(1))  # maps the files
             rows = random.integers(0, total, BATCH)
             began = time.perf_counter()
@@ -109,15 +97,21 @@ def measure(folder: Path, cold: bool, rounds: int, seed: int) -> dict[str, list[
     return seconds
 
 
-def report(folder: Path, cold: bool, rounds: int, processes: int) -> None:
-    with get_context("spawn").Pool(processes) as pool:
-        parts = pool.starmap(measure, [(folder, cold, rounds, seed) for seed in range(processes)])
-    middle = {name: statistics.median(s for part in parts for s in part[name]) for name in parts[0]}
-    state = "cold" if cold else "warm"
-    for name, seconds in middle.items():
+def report(folder: Path, rounds: int, processes: int, repeats: int) -> None:
+    seconds: dict[str, list[float]] = {}
+    ratios: dict[str, list[float]] = {}
+    for repeat in range(repeats):
+        with get_context("spawn").Pool(processes) as pool:
+            seeds = range(repeat * processes, (repeat + 1) * processes)
+            parts = pool.starmap(measure, [(folder, rounds, seed) for seed in seeds])
+        together = {name: [s for part in parts for s in part[name]] for name in parts[0]}
+        for name, taken in together.items():
+            seconds.setdefault(name, []).extend(taken)
+            ratios.setdefault(name, []).append(statistics.median(taken) / statistics.median(together["gather"]))
+    for name in seconds:
         print(
-            f"{state}, {processes} process(es): {name:29s} {1e3 * seconds:9.3f} ms for {BATCH} rows, "
-            f"{seconds / middle['gather']:8.2f} x gather",
+            f"{processes} process(es): {name:29s} {spread_text(seconds[name], 'ms', 1e3)}, "
+            f"{spread_text(ratios[name], 'x gather')}",
             flush=True,
         )
 
@@ -137,17 +131,17 @@ def write_both(folder: Path, rows: int) -> None:
 @click.command()
 @click.option("--rows", default=1_000_000, show_default=True)
 @click.option("--processes", multiple=True, type=int, default=(1, 4), show_default=True)
-@click.option("--rounds", default=200, show_default=True)
+@click.option("--rounds", default=100, show_default=True)
+@click.option("--repeats", default=5, show_default=True)
 @click.option("--scratch", type=click.Path(path_type=Path), help="folder for the stores; a temporary one unless given")
-def main(rows: int, processes: tuple[int, ...], rounds: int, scratch: Path | None) -> None:
+def main(rows: int, processes: tuple[int, ...], rounds: int, repeats: int, scratch: Path | None) -> None:
     folder = Path(tempfile.mkdtemp(dir=scratch))
     try:
         write_both(folder, rows)
         some = np.random.default_rng(0).integers(0, rows, BATCH)
         assert np.array_equal(*(ways(folder)[name](some) for name in ("gather", "one memmap a shard")))
         for number in processes:
-            report(folder, False, rounds, number)
-            report(folder, True, max(3, rounds // 40), number)
+            report(folder, rounds, number, repeats)
         big = Layout(2, 5_822_653, DIM, 85_742, "float16", shard_rows=16384, chunk_rows=1024)
         write_sparse(folder / "big", big)
         began = time.perf_counter()

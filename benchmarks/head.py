@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.spread import ratio_text
 from distill.head import build_head
 
 PLAIN_BELOW = 500_000  # classes; above, the plain formula does not fit into an ordinary machine
@@ -125,9 +126,9 @@ def compare(sizes: tuple[int, int, int], rounds: int) -> None:
             del heads
             c, d = (extra_memory(kind, centers, precision, sizes) for kind in ("plain", "ours"))
             print(
-                f"{centers:9} {precision:8}  time {a:.2f} s / {b:.2f} s = {a / b:.2f}   extra memory {c:,.0f} MiB / "
-                f"{d:,.0f} MiB = {c / d:.1f}   gradient off float32 autograd by {errors[0]:.1e} (plain), "
-                f"{errors[1]:.1e} (ours)",
+                f"{centers:9} {precision:8}  time {a:.2f} s / {b:.2f} s = {ratio_text(*seconds)}   "
+                f"extra memory {c:,.0f} MiB / {d:,.0f} MiB = {c / d:.1f}   "
+                f"gradient off float32 autograd by {errors[0]:.1e} (plain), {errors[1]:.1e} (ours)",
                 flush=True,
             )
 

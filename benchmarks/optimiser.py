@@ -13,6 +13,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.spread import ratio_text
 from common.backbones import build_backbone
 
 FORMS = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
@@ -42,8 +43,8 @@ def main(backbone: str, rounds: int) -> None:
     for form, network in networks.items():
         pairs = zip(network.parameters(), networks["loop"].parameters(), strict=True)
         difference = max(float((a - b).abs().max().detach()) for a, b in pairs)
-        ratio = median[form] / median["fused"]
-        print(f"{form}: {1e3 * median[form]:.2f} ms, {ratio:.2f} times fused, {difference:g} from the loop's weights")
+        ratio = ratio_text(seconds[form][1:], seconds["fused"][1:])
+        print(f"{form}: {1e3 * median[form]:.2f} ms, {ratio} times fused, {difference:g} from the loop's weights")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Writes parity.png and parity.csv. Float32 arithmetic in the student; interrupted
 """
 
 import csv
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,9 +63,8 @@ def main(path: str, data: Path, overrides: tuple[str, ...], steps: int, threads:
     }
     losses: dict[str, list[float]] = {name: [] for name in trainers}
     cosine = []
-    for step in range(steps):
-        order.epoch, order.first = divmod(step, len(order))
-        batch = batches[next(iter(order))]
+    for step, wanted in enumerate(itertools.islice(order.from_step(0), steps)):
+        batch = batches[wanted]
         fresh = live(batch)
         cosine.append(torch.nn.functional.cosine_similarity(fresh, batch.f_t).min().item())
         for name, trainer in trainers.items():

@@ -12,6 +12,7 @@ import click
 import torch
 from torch import nn
 
+from benchmarks.spread import ratio_text
 from common.backbones import PReLU, build_backbone
 
 
@@ -41,7 +42,8 @@ def main(backbone: str, batch: int, threads: int, rounds: int) -> None:
             step(low, kind)
         torchs, ours = zip(*((step(low, nn.PReLU), step(low, PReLU)) for _ in range(rounds)), strict=True)
         a, b = statistics.median(torchs), statistics.median(ours)
-        print(f"{backbone} {'bfloat16' if low else 'float32'}: torch {a:.2f} s, ours {b:.2f} s, ratio {a / b:.2f}")
+        precision, ratio = "bfloat16" if low else "float32", ratio_text(torchs, ours)
+        print(f"{backbone} {precision}: torch {a:.2f} s, ours {b:.2f} s, ratio {ratio}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.spread import ratio_text
 from evaluate.protocols import FARS, evaluate_templates, evaluate_tinyface, ten_fold
 
 ROOT = Path(__file__).parents[1]
@@ -195,13 +196,19 @@ def child(name: str, whose: str, scale: float, pairs: str) -> None:
     print(json.dumps({"rates": rates, "seconds": seconds, "cpu": cpu, "gib": peak_gib(), "data_gib": made}))
 
 
+def median_run(runs: list[dict]) -> dict:
+    """The one of several equal runs that took the median of seconds."""
+    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+
+
 @click.command(help=__doc__)
 @click.option("--only", type=click.Choice(list(WORK)), help="one protocol instead of all")
 @click.option("--whose", type=click.Choice(["both", "ours"]), default="both", help="leave the plain ones out")
 @click.option("--scale", default=1.0, show_default=True, help="share of the full counts")
 @click.option("--pairs", type=click.Choice(["protocol", "any"]), default="protocol", show_default=True)
+@click.option("--rounds", default=3, show_default=True, help="of which the median counts")
 @click.option("--child", "inner", nargs=2, hidden=True)
-def main(only: str | None, whose: str, scale: float, pairs: str, inner: tuple[str, str] | None) -> None:
+def main(only: str | None, whose: str, scale: float, pairs: str, rounds: int, inner: tuple[str, str] | None) -> None:
     if inner:
         child(*inner, scale, pairs)
         return
@@ -209,17 +216,22 @@ def main(only: str | None, whose: str, scale: float, pairs: str, inner: tuple[st
         "work", "plain s", "plain GiB", "ours s", "ours GiB", "of it data", "times faster", "largest deviation"
     )
     for name in [only] if only else WORK:
-        runs = {}
-        for side in ("ours", "plain") if whose == "both" else ("ours",):
-            command = [sys.executable, __file__, "--scale", str(scale), "--pairs", pairs, "--child", name, side]
-            runs[side] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        ours, plain = runs["ours"], runs.get("plain")
+        sides = ("ours", "plain") if whose == "both" else ("ours",)
+        runs: dict[str, list[dict]] = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side in sides:
+                command = [sys.executable, __file__, "--scale", str(scale), "--pairs", pairs, "--child", name, side]
+                ran = subprocess.run(command, check=True, capture_output=True, text=True)
+                runs[side].append(json.loads(ran.stdout))
+        ours, plain = (median_run(runs[side]) if side in runs else None for side in ("ours", "plain"))
+        assert ours is not None
         row = [WORK[name][0]]
         row += [f"{plain['seconds']:.2f} ({plain['cpu']:.2f})", f"{plain['gib']:.2f}"] if plain else ["", ""]
         row += [f"{ours['seconds']:.3f} ({ours['cpu']:.3f})", f"{ours['gib']:.2f}", f"{ours['data_gib']:.2f}"]
         if plain:
             deviation = max(abs(a - b) for a, b in zip(ours["rates"], plain["rates"], strict=True))
-            row += [f"{plain['seconds'] / ours['seconds']:.1f}", f"{deviation:.1e}"]
+            faster = ratio_text(*([run["seconds"] for run in runs[side]] for side in ("plain", "ours")))
+            row += [faster, f"{deviation:.1e}"]
         table.add_row(*row)
     Console(width=130).print(table)
 

@@ -25,6 +25,7 @@ import click
 import cv2
 import numpy as np
 
+from benchmarks.spread import ratio_text, spread_text
 from common.faces import CHUNK, MAGIC, Records, decode_rgb, encode_jpeg, write_recordio_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -94,14 +95,12 @@ def our_rate(records: Records, keys: list[int], threads: int) -> float:
 
 
 def report(what: str, unit: str, ours: list[float], theirs: list[float], larger_is_better: bool) -> None:
-    mine = statistics.median(ours)
-    print(f"{what:34} ours {mine:9,.2f} {unit} ({min(ours):,.2f} to {max(ours):,.2f})", end="")
+    print(f"{what:34} ours {spread_text(ours, unit)}", end="")
     if not theirs:
         print(f"   mxnet not measured: no {MXNET.parents[1].name}, see `make test-mxnet`")
         return
-    other = statistics.median(theirs)
-    ratio = mine / other if larger_is_better else other / mine
-    print(f"   mxnet {other:9,.2f} ({min(theirs):,.2f} to {max(theirs):,.2f})   ratio {ratio:.1f}")
+    ratio = ratio_text(ours, theirs) if larger_is_better else ratio_text(theirs, ours)
+    print(f"   mxnet {spread_text(theirs, unit)}   ratio {ratio}")
 
 
 def benchmark_opening(folder: Path) -> None:

@@ -20,6 +20,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.spread import ratio_text
 from cache.build import build
 from cache.reader import TeacherCache
 from common.backbones import build_backbone
@@ -66,8 +67,8 @@ def main(
         online, cached, alone = np.array(seconds).T
         print(
             f"{name}: medians online {np.median(online):.3f} s, cached {np.median(cached):.3f} s, alone "
-            f"{np.median(alone):.3f} s; online/cached {np.median(online / cached):.2f}, "
-            f"cached/alone {np.median(cached / alone):.3f}"
+            f"{np.median(alone):.3f} s; online/cached {ratio_text(online, cached)}, "
+            f"alone/cached {ratio_text(alone, cached)}"
         )
 
 

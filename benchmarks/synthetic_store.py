@@ -23,9 +23,9 @@ from cache.format import (
 BLOCK = 4096
 
 
-def write_unsealed(path: Path, layout: Layout, confidence: str = "center") -> None:
-    """A store whose units are all finished. Rows repeat every BLOCK, labels come in order as in MS1MV2."""
-    _create(path, layout, confidence)
+def write_unsealed(path: Path, layout: Layout, confidence: str = "center", shuffled: bool = False) -> None:
+    """A store whose units are all finished. Rows repeat every BLOCK; labels come in order as in MS1MV2, or shuffled."""
+    _create(path, layout, confidence, shuffled)
     raw = np.random.default_rng(0).standard_normal((BLOCK, layout.dim)).astype(np.float32)
     stored = to_stored(raw / np.linalg.norm(raw, axis=1, keepdims=True), layout.dtype)
     for unit in layout.units():
@@ -41,7 +41,7 @@ def write_sparse(path: Path, layout: Layout) -> None:
 
     Only for measuring how fast a store opens; its digests are made up.
     """
-    _create(path, layout, "center")
+    _create(path, layout, "center", False)
     entries = {}
     for unit in layout.units():
         for name in layout.unit_arrays(unit):
@@ -62,7 +62,7 @@ def _write_hole(file: Path, array: Array, layout: Layout, rows: int) -> None:
         out.write(shard_index(rows, array.row_bytes, layout.shard_rows, layout.chunk_rows))
 
 
-def _create(path: Path, layout: Layout, confidence: str) -> None:
+def _create(path: Path, layout: Layout, confidence: str, shuffled: bool) -> None:
     manifest = {
         "format": FORMAT,
         "teacher": {
@@ -79,4 +79,4 @@ def _create(path: Path, layout: Layout, confidence: str) -> None:
         "layout": vars(layout),
     }
     labels = (np.arange(layout.samples) * layout.classes // layout.samples).astype(np.int32)
-    create_cache(path, layout, manifest, labels)
+    create_cache(path, layout, manifest, np.random.default_rng(0).permutation(labels) if shuffled else labels)

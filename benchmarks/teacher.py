@@ -19,6 +19,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.spread import ratio_text
 from common.backbones import build_backbone
 from common.config import ModelConfig
 from common.faces import open_source
@@ -126,13 +127,13 @@ def main(
 def report(backbone: str, variants: list[Variant], count: int) -> None:
     base = variants[0]
     for variant in variants:
-        ratio = np.median(np.array(base.seconds) / np.array(variant.seconds))
-        cpu_ratio = np.median(np.array(base.cpu_seconds) / np.array(variant.cpu_seconds))
+        ratio = ratio_text(base.seconds, variant.seconds)
+        cpu_ratio = ratio_text(base.cpu_seconds, variant.cpu_seconds)
         cosine = cosines(np.concatenate(base.rows), np.concatenate(variant.rows))
         enough = "" if cosine.min() >= MIN_COSINE else f"  below {MIN_COSINE}"
         print(
-            f"{backbone:12s} {variant.name:34s} {count / sum(variant.seconds):8.1f} faces/s   ratio {ratio:5.2f}   "
-            f"CPU {1e3 * sum(variant.cpu_seconds) / count:6.1f} ms/face   ratio {cpu_ratio:5.2f}   "
+            f"{backbone:12s} {variant.name:34s} {count / sum(variant.seconds):8.1f} faces/s   ratio {ratio}   "
+            f"CPU {1e3 * sum(variant.cpu_seconds) / count:6.1f} ms/face   ratio {cpu_ratio}   "
             f"cosine min {cosine.min():.6f} mean {cosine.mean():.6f}{enough}",
             flush=True,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.spread import ratio_text
 from cache.reader import TeacherCache
 from common.faces import Views, epoch_order, open_source
 from distill.batches import FaceBatches
@@ -29,7 +30,7 @@ def main(faces: Path, cache_path: Path, batch: int, batches: int, rounds: int) -
     source, cache = open_source(faces), TeacherCache(cache_path)
     views = Views.from_manifest(cache.manifest["views"])
     makers = {verify: FaceBatches(source, views, cache, False, (112, 112), verify) for verify in SETTINGS}
-    seconds = dict.fromkeys(SETTINGS, 0.0)
+    seconds = {verify: [0.0] * rounds for verify in SETTINGS}
     for epoch in range(rounds):
         order = epoch_order(len(source), epoch, 0)
         shown = np.arange(len(order)) % views.count
@@ -38,11 +39,11 @@ def main(faces: Path, cache_path: Path, batch: int, batches: int, rounds: int) -
             for verify in np.roll(SETTINGS, number):
                 began = time.process_time()
                 makers[str(verify)][order[rows], shown[rows], epoch]
-                seconds[str(verify)] += time.process_time() - began
+                seconds[str(verify)][epoch] += time.process_time() - began
     made = rounds * min(batches, len(source) // batch) * batch
     for verify in SETTINGS:
-        ratio = seconds[verify] / seconds["off"]
-        print(f'verify = "{verify}": {made / seconds[verify]:,.0f} faces/s of processor time, {ratio:.3f} times "off"')
+        rate, ratio = made / sum(seconds[verify]), ratio_text(seconds[verify], seconds["off"])
+        print(f'verify = "{verify}": {rate:,.0f} faces/s of processor time, takes {ratio} times "off"')
 
 
 if __name__ == "__main__":

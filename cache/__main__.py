@@ -3,6 +3,7 @@
 python -m cache build --config configs/lfw.toml --data DATA
 python -m common.processes 4 -m cache build --config configs/ms1mv2.toml
 python -m cache build        --config configs/ms1mv2.toml --status
+python -m cache cluster      --config configs/ms1mv2.toml --executor slurm --tasks 16 -o partition=gpu -o time=20:00:00
 python -m cache info         --config configs/lfw.toml
 python -m cache teacher-info --config configs/lfw.toml --data DATA
 python -m cache verify       --config configs/lfw.toml --data DATA --replay 100
@@ -15,11 +16,10 @@ python -m cache pull         owner/lfw-sface --out caches/lfw
 """
 
 import functools
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -90,16 +90,31 @@ def build(
 
 @main.command()
 @experiment_options
-def seal(config: Config, root: Path) -> None:
+@machine_options
+@click.option("--executor", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True)
+@click.option("--tasks", type=click.IntRange(1), default=1, show_default=True, help="Ranges the units are cut into.")
+@click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An argument of datatrove's executor.")
+def cluster(config: Config, root: Path, **how: Any) -> None:
+    """Build as tasks of a cluster's queue, by datatrove (docs/scale.md)."""
+    from cache.cluster import submit
+
+    say(f"logs in {submit(config, root, **how)}; `python -m cache build --status` says how far it is")
+
+
+@main.command()
+@experiment_options
+@click.option("--threads", type=click.IntRange(1), help="Threads that share the shards; else one a core.")
+def seal(config: Config, root: Path, threads: int | None) -> None:
     """Seal a cache whose units are all finished; the last process of a build does it by itself."""
     from cache.build import seal_once
     from cache.format import read_manifest
     from cache.info import describe_cache
+    from common.runtime import set_threads
     from common.writers import at_work
 
     if read_manifest(config.cache_dir)["sealed"] is None:
         with at_work(config.cache_dir, "a build", shared=True) as claims:
-            seal_once(config.cache_dir, claims)
+            seal_once(config.cache_dir, claims, set_threads(threads, 1))
     say(describe_cache(config.cache_dir))
 
 
@@ -117,15 +132,17 @@ def _run(stage: Callable[..., Path], config: Config, root: Path, device: str, th
     from cache.info import describe_cache
     from cache.teachers import open_teacher
     from common.faces import open_faces
-    from common.runtime import choose_device, launched_rank, set_threads
+    from common.ranks import launched_rank, ranks_here
+    from common.runtime import choose_device, set_threads
 
     where = choose_device(device)
-    number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    number = set_threads(threads, ranks_here())
     source = open_faces(config, root)
     teacher = open_teacher(config, root, source, str(where), number)
     began = time.perf_counter()
     if launched_rank() == 0:
-        say(f"teacher {teacher.describe()['name']} on {where}, {number} threads, {len(source):,} faces")
+        about = teacher.describe()
+        say(f"teacher {about['name']} in {about['precision']} on {where}, {number} threads, {len(source):,} faces")
     stage(config, source, teacher, number)
     if launched_rank() == 0:
         say(f"{describe_cache(config.cache_dir)}\ndone in {time.perf_counter() - began:,.0f} s")
@@ -140,13 +157,13 @@ def verify(config: Config, root: Path, device: str, threads: int | None, pairs: 
 
     Exit status 1 on any fault.
     """
+    from cache.teachers import as_cached
     from cache.verify import verify as verify_cache
     from common.models import open_model
     from common.runtime import choose_device, set_threads
 
     def teacher() -> "FaceModel":
-        assert config.teacher is not None
-        return open_model(config.teacher, root, str(choose_device(device)), set_threads(threads, 1))
+        return open_model(as_cached(config), root, str(choose_device(device)), set_threads(threads, 1))
 
     verdict = verify_cache(config, root, pairs, teacher)
     say(verdict.text(config.cache_dir))
@@ -169,7 +186,7 @@ def repair(config: Config, root: Path, device: str, threads: int | None) -> None
 @machine_options
 def teacher_info(config: Config, root: Path, device: str, threads: int | None) -> None:
     """Print the teacher that will be used, and how well it tells some of the training faces apart."""
-    from cache.teachers import describe_teacher
+    from cache.teachers import as_cached, describe_teacher, open_settled
     from common.faces import open_faces
     from common.models import check_teacher, labelled_sample, open_model, refuse_evidently_wrong
     from common.runtime import choose_device, set_threads
@@ -177,10 +194,13 @@ def teacher_info(config: Config, root: Path, device: str, threads: int | None) -
     if config.teacher is None:
         raise ConfigError(f"{config.name} has no teacher")
     where, number = choose_device(device), set_threads(threads, 1)
-    teacher = open_model(config.teacher, root, str(where), number)
     report = None
     if (root / config.faces.path).exists():
-        report = check_teacher(teacher, *labelled_sample(open_faces(config, root)))
+        source = open_faces(config, root)
+        teacher = open_settled(config, root, source, str(where), number)
+        report = check_teacher(teacher, *labelled_sample(source))
+    else:
+        teacher = open_model(as_cached(config), root, str(where), number)
     say(describe_teacher(teacher, report))
     if report is not None:
         refuse_evidently_wrong(report)

@@ -36,7 +36,7 @@ from common.faces import FaceSource, Views, decoder_version
 from common.files import appears
 from common.models import FaceModel, refuse_other_size
 from common.progress import progress
-from common.runtime import launched_rank
+from common.ranks import launched_rank
 from common.writers import STALE_SECONDS, Claims, at_work
 
 EVERY_UNIT = slice(None)
@@ -120,17 +120,17 @@ def go_on(
     if part == EVERY_UNIT or len(finished_units(path, layout)) == len(list(layout.units())):
         if config.cache.same_runtime:
             refuse_other(path, runtime)  # other processes may have another
-        seal_once(path, claims)
+        seal_once(path, claims, threads)
     return path
 
 
-def seal_once(path: Path, claims: Claims) -> None:
-    """Seal a cache, or wait until another process has; one that dies over it is replaced."""
+def seal_once(path: Path, claims: Claims, threads: int) -> None:
+    """Seal a cache by so many threads, or wait until another process has; one that dies over it is replaced."""
     while read_manifest(path)["sealed"] is None:
         if claims.take("seal"):
             if read_manifest(path)["sealed"] is None:
                 with naming_a_full_disk(path):
-                    seal(path)
+                    seal(path, threads)
             break
         time.sleep(claims.pause)
     claims.clear()
@@ -148,6 +148,12 @@ def refuse_another_cache(config: Config, manifest: dict[str, Any], runtime: dict
             f"{path}: {len(skipped)} pictures were left out, such as {next(iter(skipped.values()))}: set "
             'cache.on_bad_image = "skip", or mend them and build in another cache.path'
         )
+
+
+def units_of(config: Config, source: FaceSource, teacher: FaceModel) -> int:
+    """How many units the experiment's cache has."""
+    layout, _ = describe(config, source, teacher, Views.of(config.views))
+    return len(list(layout.units()))
 
 
 def describe(config: Config, source: FaceSource, teacher: FaceModel, views: Views) -> tuple[Layout, dict[str, Any]]:

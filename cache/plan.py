@@ -11,7 +11,8 @@ from common.errors import UserError
 from common.faces import Views
 from common.models import hub_name, kept_weights, known_of
 from common.plan import Plan, free_bytes, plan_faces, size_text
-from common.runtime import choose_device, launched_ranks, set_threads
+from common.ranks import launched_ranks
+from common.runtime import choose_device, set_threads
 
 
 def plan_build(config: Config, root: Path, device: str = "cpu", threads: int | None = None) -> Plan:

@@ -29,6 +29,7 @@ from cache.format import (
     wrong_metadata,
 )
 from common.config import ModelConfig
+from common.disk import Stretch
 from common.errors import CacheError
 from common.models import known_of
 
@@ -139,6 +140,23 @@ class TeacherCache:
             raise IndexError(f"views {views.min()}..{views.max()}: {self.path} has {self.views}")
         shards = 0 if self.layout.arrays[name].views is None else self.layout.shards
         return self._window(name).take(views * shards, samples)
+
+    def announce(self, samples: np.ndarray, views: np.ndarray, confidence: bool) -> None:
+        """Have the disk read the rows that `gather`, and `confidence`, will ask for; returns at once."""
+        for name in self._arrays_of_student(confidence):
+            self._window(name).announce(views * self.layout.shards, samples)
+
+    def stretches(self, confidence: bool) -> list[Stretch]:
+        """Where what a student reads lies on the disk: the pixels' digests, too, and the small arrays first.
+
+        Raises OSError for a shard that is gone.
+        """
+        names = ("pixels", *self._arrays_of_student(confidence))
+        files = [self.path / file for name in names for file in self.layout.shard_files(name)]
+        return [Stretch(file, 0, file.stat().st_size) for file in files]
+
+    def _arrays_of_student(self, confidence: bool) -> tuple[str, ...]:
+        return (*(("confidence",) * confidence), *(("scale",) * (self.layout.dtype == "int8")), "embedding")
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Refuse to serve a student that would see other faces, other views, or other pixels.

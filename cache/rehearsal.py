@@ -8,11 +8,11 @@ import torch
 from cache.build import describe, refuse_another_cache
 from cache.format import Unit, finished_units, read_manifest
 from cache.runtimes import runtime_of
-from cache.teachers import refuse_width
+from cache.teachers import open_settled, refuse_width
 from cache.units import rendered
 from common.config import Config
 from common.faces import FaceSource, Views, open_faces
-from common.models import FaceModel, check_teacher, labelled_sample, open_model, refuse_evidently_wrong, warning_of
+from common.models import FaceModel, check_teacher, labelled_sample, refuse_evidently_wrong, warning_of
 from common.plan import Plan, duration_text
 
 SECONDS = 4.0  # for the pace, and again for the teacher's check where that is known to fit
@@ -26,7 +26,7 @@ def rehearse(plan: Plan, config: Config, root: Path, device: torch.device, threa
     """
     assert config.teacher is not None
     source = open_faces(config, root)
-    teacher = open_model(config.teacher, root, str(device), threads)
+    teacher = open_settled(config, root, source, str(device), threads)
     refuse_width(config, teacher.dim)
     views, path = Views.of(config.views), config.cache_dir
     layout, manifest = describe(config, source, teacher, views)
@@ -42,6 +42,7 @@ def rehearse(plan: Plan, config: Config, root: Path, device: torch.device, threa
         return
     pace = _faces_per_second(config, units, source, views, teacher)
     where = f"{ranks} ranks on {device.type}" if ranks > 1 else f"{device.type}, {threads} threads"
+    plan.add("teacher's precision", teacher.describe()["precision"])
     plan.add("time", f"about {duration_text(passes / pace / ranks)} at {pace:,.0f} faces/s ({where}), measured now")
     if config.cache.check_teacher and not path.exists():
         faces, labels = labelled_sample(source)

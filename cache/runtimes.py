@@ -8,7 +8,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,14 @@ def runtime_of(cache: CacheConfig, teacher: FaceModel, threads: int) -> dict[str
         "machine": platform.machine(),
         "threads": threads,
         "batch_size": cache.batch_size,
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: library_version(name) for name in LIBRARIES},
         "teacher": dict(teacher.runtime),
     }
+
+
+def library_version(name: str) -> str:
+    """What a module says of itself; its distribution may have another name, as onnxruntime-gpu's has."""
+    return str(import_module(name).__version__)
 
 
 def refuse_other(path: Path, now: dict[str, Any]) -> None:

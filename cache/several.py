@@ -17,6 +17,7 @@ import numpy as np
 from cache.format import BINDS_STUDENT, bound, differences, refuse_too_many_shards
 from cache.reader import TeacherCache
 from common.config import Config, ModelConfig
+from common.disk import Stretch
 from common.errors import CacheError
 
 
@@ -51,6 +52,12 @@ class CachedTeacher(Protocol):
 
     def pixels(self, samples: np.ndarray, views: np.ndarray | int) -> np.ndarray:
         """CRC-32 of the RGB bytes it saw: uint32 (B,)."""
+
+    def announce(self, samples: np.ndarray, views: np.ndarray, confidence: bool) -> None:
+        """Have the disk read the rows that `gather`, and `confidence`, will ask for; returns at once."""
+
+    def stretches(self, confidence: bool) -> list[Stretch]:
+        """Where what a student reads lies on the disk. Raises OSError for a shard that is gone."""
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Raise CacheError naming every field in which a student would see something else."""
@@ -96,6 +103,13 @@ class TeacherEnsemble:
         present = first.counts > 0
         others = (other.centers for other in self.caches[1:])
         return np.array([(first.centers * centers).sum(1)[present].mean() for centers in others], np.float64)
+
+    def announce(self, samples: np.ndarray, views: np.ndarray, confidence: bool) -> None:
+        for cache in self.caches:
+            cache.announce(samples, views, confidence)
+
+    def stretches(self, confidence: bool) -> list[Stretch]:
+        return [stretch for cache in self.caches for stretch in cache.stretches(confidence)]
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         for cache in self.caches:

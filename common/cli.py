@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.allocator import keep_freed_memory
 from common.config import load_config
 from common.errors import ConfigError
-from common.failures import first_to_fail, line_of
+from common.failures import INTERRUPTED, first_to_fail, line_of
 from common.output import outlive_readers, say
+from common.ranks import leaving_at_once
 from common.text import printable
 
 if TYPE_CHECKING:
     from common.plan import Plan
 
 _CONFIG = "configs/ms1mv2.toml"
-INTERRUPTED = 128 + signal.SIGINT
 
 
 class Refusal(click.ClickException):
@@ -47,11 +48,13 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         outlive_readers()
-        try:
-            return super().main(*args, **kwargs)
-        except OSError as error:  # of the streams themselves, as when help is written to a full disk
-            click.echo(f"Error: {printable(line_of(error) or '')}", err=True)
-            raise SystemExit(Refusal.exit_code) from None
+        keep_freed_memory()
+        with leaving_at_once():
+            try:
+                return super().main(*args, **kwargs)
+            except OSError as error:  # of the streams themselves, as when help is written to a full disk
+                click.echo(f"Error: {printable(line_of(error) or '')}", err=True)
+                raise SystemExit(Refusal.exit_code) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -80,7 +83,7 @@ def _say_stopped(goes_on: bool) -> None:
     """One line by the first rank; a second Ctrl-C, the terminal's or the launcher's, changes nothing any more."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if int(os.environ.get("RANK", "0")) == 0:
+    if os.environ.get("RANK", "0") == "0":
         what = "the same command goes on from here" if goes_on else "the same command starts again"
         click.echo(f"\nstopped: {what}", err=True)
 
@@ -158,7 +161,7 @@ def check_option(command: Command) -> Command:
 
 def show_plan(plan: "Plan") -> None:
     """Print a plan, once for all ranks; exit status 2 when something it needs is missing."""
-    if int(os.environ.get("RANK", "0")) == 0:
+    if os.environ.get("RANK", "0") == "0":
         say(plan.text())
     if plan.missing:
         raise SystemExit(2)

@@ -25,5 +25,9 @@ class CacheError(UserError):
     """A teacher cache that is incomplete, damaged, or made from something else."""
 
 
+class RankGone(UserError):
+    """Another rank has failed, and says why where it can be heard."""
+
+
 class ModelError(UserError):
     """Weights that cannot be had or do not fit the network."""

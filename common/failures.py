@@ -7,12 +7,15 @@ What is neither is our own mistake, and keeps its traceback.
 import errno
 import hashlib
 import os
+import signal
 import time
 from pathlib import Path
 
-from common.errors import UserError
+from common.errors import RankGone, UserError
 
 SAID = "SAID_BY_PROCESSES"  # a folder in which the processes of common/processes.py note what they have said
+
+INTERRUPTED = 128 + signal.SIGINT  # the exit status after Ctrl-C
 
 _ROOM = "make room on that disk and run again: what is finished stays"
 _MEMORY = "close other programs, or ask for smaller batches and fewer workers"
@@ -61,7 +64,7 @@ def line_of(error: Exception) -> str | None:
 
 def lost_a_rank(error: Exception) -> bool:
     """Whether it failed only because another rank had."""
-    return _is_of_torch(error, "DistError") or _says(error, _RANK_GONE)
+    return isinstance(error, RankGone) or _is_of_torch(error, "DistError") or _says(error, _RANK_GONE)
 
 
 def first_to_fail(error: Exception) -> bool:
@@ -72,7 +75,7 @@ def first_to_fail(error: Exception) -> bool:
     """
     if folder := os.environ.get(SAID):
         return _is_first(Path(folder) / hashlib.sha256(f"{error}".encode(errors="replace")).hexdigest())
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not os.environ.get("TORCHELASTIC_ERROR_FILE"):
+    if os.environ.get("WORLD_SIZE", "1") == "1" or not os.environ.get("TORCHELASTIC_ERROR_FILE"):
         return True
     # Elastic launchers give each rank ATTEMPT/RANK/error.json: the attempt's folder is what the ranks share.
     said = Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parent.parent / "said"

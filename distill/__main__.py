@@ -4,7 +4,6 @@ python -m distill train --config configs/lfw.toml --data DATA
 torchrun --standalone --nproc_per_node=2 -m distill train --config configs/lfw.toml --data DATA --device cpu
 """
 
-import os
 from pathlib import Path
 
 import click
@@ -24,15 +23,16 @@ def main() -> None:
 @check_option
 def train(config: Config, root: Path, device: str, threads: int | None, check: bool) -> None:
     """Train the student of an experiment, or go on after its last checkpoint."""
-    from common.runtime import choose_device, launched_ranks, process_group, set_threads
+    from common.ranks import launched_ranks, ranks_here
+    from common.runtime import choose_device, process_group, set_threads
     from distill.plan import plan_training
     from distill.train import train as train_student
 
     if check:
-        set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        set_threads(threads, ranks_here())
         return show_plan(plan_training(config, root, device, launched_ranks()))
     where = choose_device(device)
-    number = set_threads(threads, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    number = set_threads(threads, ranks_here())
     with process_group(where):
         train_student(config, root, where, number)
 

@@ -20,7 +20,7 @@ def seconds_a_step(config: Config, trainer: Trainer, faces: FaceBatches, order: 
     step, on a CPU in its time. Raises what the first batches of the run would: a picture that does not decode, say.
     """
     train, until = config.train, time.perf_counter() + SECONDS
-    samples, views, epoch = next(iter(order))
+    samples, views, epoch = next(order.from_step(0))
     rows = min(train.batch_size, -(-SMALLEST // train.accumulate) * train.accumulate)
     warm = False
     while True:

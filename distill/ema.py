@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class WeightAverage:
@@ -17,20 +17,29 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
         self.network = copy.deepcopy(network).requires_grad_(False)
+        pairs = [*zip(_kept(self.network), _kept(network), strict=True)]
+        self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counted = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def follow(self, network: nn.Module, step: int) -> None:
+    def follow(self, step: int) -> None:
         """Take in the network as it is after step number `step`."""
         part = 1 - min(self.decay, (1 + step) / (10 + step))
-        now = network.state_dict()
-        for name, average in self.network.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(now[name], part)
-            else:
-                average.copy_(now[name])
+        if self._averaged:
+            averages, now = zip(*self._averaged, strict=True)
+            torch._foreach_lerp_(averages, now, part)
+        if self._counted:
+            counts, now = zip(*self._counted, strict=True)
+            torch._foreach_copy_(counts, now)
 
     def state_dict(self) -> dict[str, Any]:
         return self.network.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state)
+
+
+def _kept(network: nn.Module) -> list[Tensor]:
+    """The parameters and buffers that a state dict has, themselves."""
+    names = network.state_dict().keys()
+    return [x for name, x in (*network.named_parameters(), *network.named_buffers()) if name in names]

@@ -14,7 +14,7 @@ from common.config import Config
 from common.errors import ConfigError
 from common.models import UNIT_RGB, TorchNetwork, fit
 from common.progress import progress
-from common.runtime import gather_rows, rank, world_size
+from common.runtime import barrier, gather_rows, rank, world_size
 from distill.run import Best
 from distill.step import Trainer
 from distill.undisturbed import part_of_rank, undisturbed
@@ -98,6 +98,7 @@ class StudentEvaluation:
                     f"{self._paths[name]}: picture",
                 )
             table[: len(pictures_of_rank)] = torch.from_numpy(np.column_stack([done.rows, done.norms]))
+        barrier()  # the first rank may still be measuring the set before
         tables = gather_rows(table.to(student.device)).cpu().numpy().reshape(world_size(), len(table), width + 1)
         rows = np.concatenate([t[: part.stop - part.start] for t, part in zip(tables, parts, strict=True)])
         return Embeddings(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].copy())

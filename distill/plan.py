@@ -23,7 +23,9 @@ from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
+from distill.graph import refuse_graphs
 from distill.head import refuse_fewer_classes, starting_centers
+from distill.precision import settled
 from distill.run import (
     Progress,
     checkpoint_bytes,
@@ -43,17 +45,22 @@ from distill.step import Trainer
 
 def plan_training(config: Config, root: Path, device: str = "auto", ranks: int = 1) -> Plan:
     """Faces, cache, steps, learning rate, disk and hours of a run on that many ranks, and where it would go on."""
-    train, head = config.train, config.head
     plan = Plan(f"stage two of {config.name}: run in {config.run_dir}")
     where: torch.device | None = None
     with _noted(plan):
         where = choose_device(device)
-        refuse_precision(train.precision, where)
+    with _noted(plan):
+        config = settled(config, where or torch.device("cpu"))
+        if where is not None:
+            refuse_precision(config.train.precision, where)
+            refuse_graphs(config, where, ranks)
+    train, head = config.train, config.head
     samples, identities = plan_faces(plan, config, root)
     with torch.device("meta"):
         student = build_backbone(config.student.backbone, config.student.embedding_size)
     parameters = sum(p.numel() for p in student.parameters())
     plan.add("student", f"{config.student.backbone}, {config.student.embedding_size} wide, {parameters:,} parameters")
+    plan.add("precision", train.precision)
     plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
     source, cache = _faces_and_cache(plan, config, root)
     steps = 0

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from common.config import TrainConfig
 from common.faces import four_words
 from common.models import DTYPES
-from common.runtime import mean_over_ranks, rank, world_size
+from common.runtime import rank, world_size
 from distill.batches import TrainingBatch
 from distill.ema import WeightAverage
+from distill.gradients import average_over_ranks
+from distill.graph import StepGraph
 from distill.head import Head
 from distill.schedule import peak_rate, rate_factor
 from distill.sync_batchnorm import synchronise
@@ -24,7 +26,7 @@ class Trainer:
     """A student, its head and their optimiser on one device, with everything a step needs.
 
     The state after a step depends on the state before and on (step, batch) alone: randomness inside the network, such
-    as dropout, is seeded by the step.
+    as dropout, is seeded by the step. The host waits for nothing on the device, the scaler of float16 excepted.
     """
 
     def __init__(self, student: nn.Module, head: Head, train: TrainConfig, device: torch.device, ranks: int) -> None:
@@ -47,72 +49,94 @@ class Trainer:
             fused=not self.scaler.is_enabled(),
         )
         self.head.serve(self.optimiser)
+        self._graph = StepGraph(self._gradients, device) if train.graphs else None
 
     def step(self, batch: TrainingBatch, step: int, steps_per_epoch: int) -> dict[str, Tensor]:
         """Take step number `step` of the run; returns this rank's scalars, still on the device."""
         rate = self.peak * rate_factor(self.config, step, steps_per_epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        faces, labels = self._to(batch.faces).chunk(self.config.accumulate), self._to(batch.labels)
-        f_t = None if batch.f_t is None else self._to(batch.f_t)
-        confidence = None if batch.confidence is None else self._to(batch.confidence)
-
-        self.optimiser.zero_grad(set_to_none=True)
-        f_s = self._forward(faces[0], step, 0) if len(faces) == 1 else self._without_graph(faces, step)
-        loss, stats = self.head(f_s, f_t, labels, step / steps_per_epoch, confidence, step)
-        self.scaler.scale(loss).backward()
-        if len(faces) > 1:
-            self._backward_again(faces, f_s, step)
+        f_t, confidence, epoch = batch.f_t, batch.confidence, step / steps_per_epoch
+        self._seed(step, 0)
+        if self._graph is not None:
+            at = torch.full((), epoch, dtype=torch.float64, device=self.device)
+            number = torch.full((), step, dtype=torch.int64, device=self.device)
+            scalars = self._graph(batch.faces, batch.labels, f_t, confidence, at, number)
+        else:
+            f_t = None if f_t is None else self._to(f_t)
+            confidence = None if confidence is None else self._to(confidence)
+            scalars = self._gradients(self._to(batch.faces), self._to(batch.labels), f_t, confidence, epoch, step)
         self._share_gradients()
         self.scaler.unscale_(self.optimiser)
         gradient = nn.utils.clip_grad_norm_(self.student.parameters(), self.config.gradient_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
-            self.average.follow(self.student, step)
-        target = stats.pop("target_logit").mean()
-        return {"loss": loss.detach(), "gradient_norm": gradient, "target_logit": target, **stats}
+            self.average.follow(step)
+        return {"loss": scalars["loss"], "gradient_norm": gradient, **scalars}
 
-    def _forward(self, faces: Tensor, step: int, part: int) -> Tensor:
-        """f_s of the part-th micro-batch of a step: the same numbers each time it is asked for."""
+    def _gradients(
+        self,
+        faces: Tensor,
+        labels: Tensor,
+        f_t: Tensor | None,
+        confidence: Tensor | None,
+        epoch: float | Tensor,
+        step: int | Tensor,
+    ) -> dict[str, Tensor]:
+        """Forward and backward pass, which train.graphs captures: gradients of this rank's rows, and scalars.
+
+        epoch, step: tensors () on the device where it is captured.
+        """
+        parts = faces.chunk(self.config.accumulate)
+        self.optimiser.zero_grad(set_to_none=True)
+        f_s = self._forward(faces) if len(parts) == 1 else self._without_graph(parts, step)
+        loss, stats = self.head(f_s, f_t, labels, epoch, confidence, step)
+        self.scaler.scale(loss).backward()
+        if len(parts) > 1:
+            self._backward_again(parts, f_s, step)
+        target = stats.pop("target_logit").mean()
+        return {"loss": loss.detach(), "target_logit": target, **stats}
+
+    def _seed(self, step: int | Tensor, part: int) -> None:
+        """Let the randomness inside the network be that of the part-th micro-batch of a step."""
+        assert isinstance(step, int), "a graph cannot seed: micro-batches are not captured"
         low, high, *_ = four_words(self.config.seed, STREAM_NETWORK, step, rank() * self.config.accumulate + part)
         torch.manual_seed(low | high << 32)
+
+    def _forward(self, faces: Tensor) -> Tensor:
         dtype = DTYPES[self.config.precision]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             f_s: Tensor = self.network(self._to_input(faces))
             return f_s
 
     @torch.no_grad()
-    def _without_graph(self, parts: Sequence[Tensor], step: int) -> Tensor:
+    def _without_graph(self, parts: Sequence[Tensor], step: int | Tensor) -> Tensor:
         """f_s of the whole batch as a leaf for the head's gradient: gradient caching (Gao et al., RepL4NLP 2021).
 
         Memory is that of one micro-batch; the price is a second forward pass. BatchNorm's running statistics are put
         back, for that second pass moves them.
         """
-        before = [buffer.clone() for buffer in self.student.buffers()]
-        f_s = torch.cat([self._forward(part, step, number).float() for number, part in enumerate(parts)])
-        for buffer, value in zip(self.student.buffers(), before, strict=True):
-            buffer.copy_(value)
-        return f_s.requires_grad_()
+        statistics, embedded = [*self.student.buffers()], []
+        before = [buffer.clone() for buffer in statistics]
+        for number, part in enumerate(parts):
+            self._seed(step, number)
+            embedded.append(self._forward(part).float())
+        if statistics:
+            torch._foreach_copy_(statistics, before)
+        return torch.cat(embedded).requires_grad_()
 
-    def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int) -> None:
+    def _backward_again(self, parts: Sequence[Tensor], f_s: Tensor, step: int | Tensor) -> None:
         assert f_s.grad is not None
         for number, (part, gradient) in enumerate(zip(parts, f_s.grad.chunk(len(parts)), strict=True)):
-            embedded = self._forward(part, step, number)
+            self._seed(step, number)
+            embedded = self._forward(part)
             torch.autograd.backward(embedded, gradient.to(embedded.dtype))
 
     def _share_gradients(self) -> None:
-        """Means over ranks, the student's in one call.
-
-        Not DistributedDataParallel: its buckets are laid out anew after the first step of a process, so a run that is
-        resumed would sum in another order than one that was not.
-        """
         self.head.average_gradients()
         if world_size() > 1:
-            gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
-            flat = mean_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
-            for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-                gradient.copy_(mean.view(gradient.shape))
+            average_over_ranks(p.grad for p in self.student.parameters() if p.grad is not None)
 
     def rate(self) -> float:
         """The learning rate of the last step."""
@@ -130,6 +154,8 @@ class Trainer:
         """Go back to a `state()`."""
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
+        if self._graph is not None:
+            self._graph.forget()
 
     def parts(self) -> dict[str, Any]:
         """What a step changes, by the names of a `state()`."""

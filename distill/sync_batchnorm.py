@@ -1,7 +1,8 @@
 """BatchNorm over the rows of all ranks, on any device.
 
-torch's own SyncBatchNorm needs CUDA; this one is collectives that gloo has too, so several ranks compute what one
-process would that saw the global batch. Every rank must bring as many rows.
+Several ranks compute what one process would that saw the global batch. torch's own SyncBatchNorm needs CUDA, and its
+host waits in every layer, to leave out ranks without rows; here every rank must bring as many. On CUDA this one runs on
+the same kernels, elsewhere on operations that every device has.
 """
 
 from typing import Any
@@ -41,7 +42,8 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             return super().forward(input)
-        return _GlobalNorm.apply(input, self.weight, self.bias, self)  # type: ignore[no-untyped-call,no-any-return]
+        norm = _KernelNorm if input.is_cuda else _GlobalNorm
+        return norm.apply(input, self.weight, self.bias, self)  # type: ignore[no-untyped-call,no-any-return]
 
     def follow(self, mean: Tensor, variance: Tensor, rows: int) -> None:
         """Move the running statistics towards a global batch's, the variance unbiased as torch does."""
@@ -89,6 +91,41 @@ class _GlobalNorm(torch.autograd.Function):
         grad_x = torch.addcmul(grad - _wide(along, grad), unit, _wide(slope, grad), value=-1)
         grad_x *= _wide(scale if weight is None else scale * weight, grad)
         return grad_x.to(ctx.dtype), grad_weight, grad_bias, None
+
+
+class _KernelNorm(torch.autograd.Function):
+    """The same by the kernels of torch's SyncBatchNorm."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, norm: SyncBatchNorm) -> Tensor:
+        assert norm.num_batches_tracked is not None
+        assert norm.momentum is not None
+        norm.num_batches_tracked += 1
+        x = _packed(x)
+        means, inverses = gather_rows(torch.stack(torch.batch_norm_stats(x, norm.eps))[None]).unbind(1)
+        number = x.numel() // x.shape[1]  # of a channel, on every rank
+        numbers = means.new_full((len(means),), number)
+        mean, inverse = torch.batch_norm_gather_stats_with_counts(
+            x, means, inverses, norm.running_mean, norm.running_var, norm.momentum, norm.eps, numbers
+        )
+        ctx.save_for_backward(x, weight, mean, inverse, numbers[:1].int())
+        return torch.batch_norm_elemt(x, weight, bias, mean, inverse, norm.eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, inverse, number = ctx.saved_tensors
+        grad, affine = _packed(grad), weight is not None
+        along, slope, grad_weight, grad_bias = torch.batch_norm_backward_reduce(
+            grad, x, mean, inverse, weight, True, affine, affine
+        )
+        along, slope = mean_over_ranks(torch.stack([along, slope])).unbind()  # so they go with one rank's number
+        grad_x = torch.batch_norm_backward_elemt(grad, x, mean, inverse, weight, along, slope, number)
+        return grad_x, grad_weight if affine else None, grad_bias if affine else None, None
+
+
+def _packed(x: Tensor) -> Tensor:
+    """Contiguous, channels last or first."""
+    return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
 
 
 def _wider(x: Tensor) -> Tensor:

@@ -7,18 +7,22 @@ Faces, views and cached f_t flow from the workers through the student into the h
 after its last checkpoint and ends in the same weights (docs/training.md).
 """
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from common.config import Config
 from common.plan import duration_text, size_text
 from common.runtime import barrier, rank, world_size
+from distill.batches import TrainingBatch
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
-from distill.loading import batches_of
+from distill.precision import settled
 from distill.run import (
     BEST_STUDENT,
     STUDENT,
@@ -26,12 +30,14 @@ from distill.run import (
     Console,
     Curves,
     Progress,
+    Report,
     Run,
     Window,
     disk_bytes,
     export,
     folded,
     forecast_text,
+    largest_weight,
     line_due,
     opened_run,
     progress_text,
@@ -43,7 +49,6 @@ from distill.run import (
     write_summary,
     written_or_told,
 )
-from distill.worker_deaths import worker_deaths_told
 
 
 def train(config: Config, root: Path, device: torch.device, threads: int) -> Path:
@@ -53,17 +58,20 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
     ConfigError when the run folder belongs to another configuration; UserError when a number stops being finite, a
     worker dies, another process trains in the run folder, or the disk is full.
     """
+    config = settled(config, device)
     with deterministic_algorithms(config.train.deterministic), opened_run(config, root, device) as run:
         evaluation = StudentEvaluation(config, root) if config.train.evaluate_every else None
         progress = resume_run(config, run.trainer, len(run.order), len(run.order.samples), world_size())
         _announce(config, run, device, threads, progress, evaluation)
         written = Curves(config.run_dir, progress.kept_curves, progress.step) if rank() == 0 else nullcontext()
-        with worker_deaths_told(), written as curves, Console() as console:
+        with written as curves, Console() as console:
             if curves is not None:
                 curves.describe(config)
+            barrier()
             said = Said(config, run, progress, curves, console)
+            batches = run.loader.from_step(progress.step)
             while progress.step < config.train.epochs * len(run.order):
-                _epoch(config, run, said, evaluation)
+                _epoch(config, run, said, evaluation, batches)
         if rank() == 0:
             with written_or_told(config.run_dir / STUDENT):
                 export(config, run.trainer, STUDENT, progress.step)
@@ -71,6 +79,15 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         barrier()
     say(f"student in {config.run_dir / STUDENT} after {duration_text(progress.seconds)} of training")
     return config.run_dir / STUDENT
+
+
+class Line(NamedTuple):
+    """A log line whose numbers were asked for."""
+
+    report: Report
+    rate: float
+    regular: bool  # not one of the first few, whose pace says nothing of the run's
+    lasting: bool
 
 
 @dataclass
@@ -84,64 +101,88 @@ class Said:
     console: Console
     loss: float | None = None  # of the last log line
     faces_per_second: float = 0.0
+    asked: Line | None = None
 
-    def where(self) -> str:
-        """Where the run stands."""
-        epochs, step = self.config.train.epochs, self.progress.step
+    def where(self, step: int) -> str:
+        """Where the run stands after a step."""
+        epochs = self.config.train.epochs
         steps = epochs * len(self.run.order)
         left = self.progress.seconds / max(step, 1) * (steps - step)
         epoch = max(step - 1, 0) // len(self.run.order) + 1
         return progress_text(step, steps, self.loss, self.faces_per_second, left, epoch, epochs)
 
-    def log(self, window: Window, regular: bool, lasting: bool) -> None:
-        """A line for the steps since the last, on the console and in the curves. regular: not one of the first few,
-        whose pace says nothing of the run's."""
-        taken, progress = len(window), self.progress
-        numbers, seconds = window.close(world_size())
-        numbers |= {"epoch": progress.step / len(self.run.order), "lr": self.run.trainer.rate()}
+    def ask(self, window: Window, regular: bool, lasting: bool) -> None:
+        """Ask for the line of the steps since the last, without waiting for them."""
+        trainer = self.run.trainer
+        report = window.close(self.progress.step, largest_weight(trainer), world_size())
+        self.asked = Line(report, trainer.rate(), regular, lasting)
+
+    def write(self) -> None:
+        """The line that was asked for, on the console and in the curves; there is none where its numbers are not
+        finite: raises UserError. To be called on all ranks after the same step."""
+        if self.asked is None:
+            return
+        (report, rate, regular, lasting), self.asked, progress = self.asked, None, self.progress
+        refuse_non_finite(report, progress.step, self.run.trainer, self.config.run_dir)
+        numbers, seconds = report.numbers()
+        numbers |= {"epoch": report.last_step / len(self.run.order), "lr": rate}
         progress.seconds += seconds
         self.loss, self.faces_per_second = numbers["loss"], numbers["faces_per_second"]
         if self.curves is not None:
-            self.curves.add(progress.step, numbers)
-        self.console.line(self.where(), lasting)
+            self.curves.add(report.last_step, numbers)
+        self.console.line(self.where(report.last_step), lasting)
         if regular and not progress.forecast_given:
             steps = self.config.train.epochs * len(self.run.order)
-            self.console.say(forecast_text(progress.step, steps, progress.seconds, seconds / taken))
+            self.console.say(forecast_text(report.last_step, steps, progress.seconds, seconds / report.steps))
             progress.forecast_given = True
 
 
-def _epoch(config: Config, run: Run, said: Said, evaluation: StudentEvaluation | None) -> None:
-    """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved."""
+def _epoch(
+    config: Config, run: Run, said: Said, evaluation: StudentEvaluation | None, batches: Iterator[TrainingBatch]
+) -> None:
+    """The batches that are left of an epoch; at log lines, and at its end, what was learned is shown and saved.
+
+    A line's numbers are waited for when the step after it is on the device, so that the device never waits for them;
+    before a checkpoint at once, for it must not keep what nobody has looked at.
+    """
     trainer, per_epoch, progress, log_every = run.trainer, len(run.order), said.progress, config.train.log_every
     epoch, first = divmod(progress.step, per_epoch)
-    run.order.epoch, run.order.first = epoch, first
     window = Window()
-    said.console.update(said.where())
-    for number, batch in enumerate(window.timed(batches_of(run.loader)), first + 1):
+    said.console.update(said.where(progress.step))
+    for number, batch in enumerate(window.timed(islice(batches, per_epoch - first)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
+        for line in run.ahead.news():
+            said.console.say(line)
+        said.write()
         if not line_due(progress.step, number, per_epoch, log_every):
-            said.console.update(said.where())
+            said.console.update(said.where(progress.step))
             continue
-        refuse_non_finite(window, progress.step, trainer, config.run_dir)
         last = number == per_epoch
-        said.log(window, regular=last or number % log_every == 0, lasting=last)
+        said.ask(window, regular=last or number % log_every == 0, lasting=last)
+        if not last and not progress.checkpoint_due(config.train.checkpoint_minutes):
+            continue
+        said.write()
         if last and evaluation is not None and evaluation.due(epoch + 1):
             said.console.clear()
             _evaluate(config, said, evaluation)
-        if last or progress.checkpoint_due(config.train.checkpoint_minutes):
-            if said.curves is not None:
-                said.curves.sync()
-            save_progress(config, trainer, progress)
+        if said.curves is not None:
+            said.curves.sync()
+        save_progress(config, trainer, progress)
 
 
 def _evaluate(config: Config, said: Said, evaluation: StudentEvaluation) -> None:
+    """Measure the student; the first rank keeps the numbers while the others wait."""
+    numbers = evaluation.measure(said.run.trainer)
+    if said.curves is not None:
+        _keep(config, said, said.curves, evaluation, numbers)
+    barrier()
+
+
+def _keep(config: Config, said: Said, curves: Curves, evaluation: StudentEvaluation, numbers: dict[str, float]) -> None:
     """Numbers into the curves, and the student exported where they are the best so far."""
     progress, trainer = said.progress, said.run.trainer
-    numbers = evaluation.measure(trainer)
-    if said.curves is None:
-        return
-    said.curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
+    curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
     value = evaluation.better(numbers, progress.best)
     if value is not None:
         assert config.train.best_by is not None
@@ -172,6 +213,6 @@ def _announce(
         f"{run.source.num_classes:,} people"
     )
     say(
-        f"{config.student.backbone} on {device}, {world_size()} rank(s), {threads} threads; "
-        f"checkpoints take up to {size_text(needed)}"
+        f"{config.student.backbone} in {config.train.precision} on {device}, {world_size()} rank(s), "
+        f"{threads} threads; checkpoints take up to {size_text(needed)}"
     )

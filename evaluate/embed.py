@@ -14,6 +14,7 @@ import numpy as np
 
 from common.errors import DataError
 from common.faces import decode_rgb
+from common.models import embed_in_turn
 
 # Called after every batch with the number of faces in it (`common.progress.progress` gives such a function).
 Progress = Callable[[int], None]
@@ -79,19 +80,22 @@ def embed_with_norms(
         raise DataError(f"{name}: there are no faces to embed")
     rows: np.ndarray | None = None
     norms = np.empty(total, np.float32)
-    for start, batch in _batches(faces, batch_size, workers, name):
-        views = (batch, batch[:, :, ::-1]) if flip else (batch,)
-        embedded = np.asarray(model.embed(np.concatenate(views)), np.float32)
-        stop = start + len(batch)
-        if embedded.ndim != 2 or len(embedded) != len(views) * len(batch) or not np.isfinite(embedded).all():
+    views = 2 if flip else 1
+    batches = (
+        ((start, len(batch)), np.concatenate((batch, batch[:, :, ::-1])) if flip else batch)
+        for start, batch in _batches(faces, batch_size, workers, name)
+    )
+    for (start, count), answer in embed_in_turn(model, batches):
+        embedded, stop = np.asarray(answer, np.float32), start + count
+        if embedded.ndim != 2 or len(embedded) != views * count or not np.isfinite(embedded).all():
             raise DataError(f"{name} {start} to {stop - 1}: the model gave NaN, infinity or the wrong number of rows")
         if rows is None:
             rows = np.empty((total, embedded.shape[1]), np.float32)
-        by_view = embedded.reshape(len(views), len(batch), -1)
+        by_view = embedded.reshape(views, count, -1)
         rows[start:stop] = by_view.sum(axis=0)
         norms[start:stop] = np.linalg.norm(by_view, axis=2).mean(axis=0)
         if progress is not None:
-            progress(len(batch))
+            progress(count)
     assert rows is not None
     return Embeddings(rows, norms)
 

@@ -116,7 +116,10 @@ def plan_evaluation(
     threads: int = 1,
     how: Callable[[MeasureConfig], MeasureConfig] = lambda section: section,
 ) -> Plan:
-    """Models and sets, which of them are missing, and the time on this machine; `how` as for `measured_alike`."""
+    """Models and sets, which of them are not there, and the time on this machine; `how` as for `measured_alike`.
+
+    As the command, it skips sets by name, and lacks them only where none is there.
+    """
     plan = Plan(f"evaluation of {', '.join(config.name for config in configs)}")
     for config in configs:
         if student_path(config).exists():
@@ -128,7 +131,7 @@ def plan_evaluation(
             plan.add("teacher", config.teacher.weights)
         for name, path in config.evaluate.sets.items():
             if not (root / path).exists():
-                plan.missing.append(f"{root / path}: set {name} is not there. {config.evaluate.origin or ''}".rstrip())
+                plan.add(f"skipped {name}", f"not found: {root / path}")
                 continue
             try:
                 plan.add(f"set {name}", f"{root / path}, {len(open_set(root / path).pictures):,} pictures")
@@ -136,6 +139,9 @@ def plan_evaluation(
                 plan.missing.append(str(error))
     if not any(config.evaluate.sets for config in configs):
         plan.missing.append("sets to evaluate on: name them in [evaluate.sets] of the experiment file")
+    elif not any((root / path).exists() for config in configs for path in config.evaluate.sets.values()):
+        origins = " ".join(dict.fromkeys(config.evaluate.origin for config in configs if config.evaluate.origin))
+        plan.missing.append(f"all sets to evaluate on. {origins}".rstrip())
     for refuse in (lambda: verification_sets(configs, root), lambda: measured_alike(configs, how)):
         try:
             refuse()
@@ -158,7 +164,7 @@ def _plan_time(
     try:
         measured = measured_alike(configs, how)
         models = open_models(configs, root, device, threads, measured)
-        sets = [open_set(path) for path in verification_sets(configs, root).values()]
+        sets = [open_set(path) for path in verification_sets(configs, root).values() if path.exists()]
         few = min(SOME, measured.batch_size, len(sets[0].pictures))
         seconds = 0.0
         for model in models.values():

@@ -46,7 +46,7 @@ def test_the_folders_drawn_in_the_architecture_are_those_on_disk():
 
 def test_paths_in_the_architecture_exist():
     text = (ROOT / "docs" / "architecture.md").read_text() + (ROOT / "docs" / "extending.md").read_text()
-    paths = set(re.findall(r"`((?:common|cache|distill|evaluate|export|ablate|photos|demo|tests|docs|configs)/[\w./-]+)`", text))
+    paths = set(re.findall(rf"`((?:{'|'.join(STAGES)}|tests|docs|configs)/[\w./-]+)`", text))
     assert len(paths) > 20
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 

@@ -166,6 +166,11 @@ WHOLE: dict[str, tuple[Callable[[], None], dict[str, Any], str]] = {
     "a new run": (nothing, {}, "run            new"),
     "a finished run": (trained(), {}, "finished after step 8"),
     "other log lines": (trained(), {"train": {"log_every": 3}}, "finished after step 8"),
+    "begun on a GPU that has bfloat16": (
+        trained(precision="bfloat16"),
+        {"train": {"precision": "auto"}},
+        "finished after step 8",
+    ),
     "one of two sets": (
         nothing,
         {"evaluate": {"sets": {**SETS["sets"], "gone": "gone.bin"}}, "train": EVALUATED},

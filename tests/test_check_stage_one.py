@@ -80,6 +80,10 @@ def set_without_metadata(world: Path) -> None:
     (world / "data/pairs.bin").mkdir()
 
 
+def no_set(world: Path) -> None:
+    (world / "data/pairs.bin").unlink()
+
+
 def damaged_set(world: Path) -> None:
     (world / "data/pairs.bin").write_bytes(b"no pickle")
 
@@ -116,6 +120,8 @@ EVALUATION: dict[str, tuple[Callable[[Path], None], str, bool]] = {
     "with the teacher": (as_it_is, " --set evaluate.teacher=true", True),
     "a set without metadata": (set_without_metadata, "", False),
     "a damaged set": (damaged_set, "", False),
+    "a set that is not there beside one that is": (as_it_is, " --set evaluate.sets.ijbc=facerec_val/IJBC", True),
+    "no set is there": (no_set, "", False),
     "no student": (no_student, "", False),
     "no sets": (as_it_is, " --set evaluate.sets={}", False),
     "no teacher's weights": (no_teacher, " --set evaluate.teacher=true", False),

@@ -43,12 +43,13 @@ def make(tmp_path, monkeypatch):
     ):
         monkeypatch.delenv(name, raising=False)
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "requirements-gpu.lock", "pyproject.toml"):
         (tmp_path / name).touch()
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/python").write_text(STAND_IN)
     (tmp_path / ".venv/bin/python").chmod(0o755)
-    (tmp_path / ".venv/.installed").touch()
+    for kind in ("cpu", "gpu"):
+        (tmp_path / f".venv/.installed-{kind}").touch()
 
     def run(*words: str) -> tuple[int, str, list[list[str]]]:
         (tmp_path / "arguments").unlink(missing_ok=True)

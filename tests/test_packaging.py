@@ -56,12 +56,14 @@ def test_a_requirement_has_a_lower_bound_alone_and_the_lock_fulfils_it(wanted):
 
 
 def test_gpu_packages_are_those_of_the_cpu_at_the_same_version():
-    pinned = locked()
+    cpu, gpu = locked(), locked("requirements-gpu.lock")
     for wanted in requirements(EXTRAS["gpu"]):
         assert {specifier.operator for specifier in wanted.specifier} == {">="}
         namesake = {"faiss-gpu": "faiss-cpu", "onnxruntime-gpu": "onnxruntime"}[wanted.name]
-        assert wanted.specifier.contains(pinned[namesake])
-        assert wanted.name not in pinned, "the lock is the CPU's: both bring the same files"
+        assert wanted.specifier.contains(cpu[namesake])
+        assert gpu[wanted.name] == cpu[namesake]
+        assert wanted.name not in cpu, "both bring the same files"
+        assert namesake not in gpu, "both bring the same files"
 
 
 @pytest.mark.slow

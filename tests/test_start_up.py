@@ -54,7 +54,9 @@ def test_help_and_misspelt_options_import_nothing_that_computes(program):
     assert commands <= listed
 
 
-@pytest.mark.parametrize("module", ["common.config", "common.cli", "common.launch", "common.failures"])
+@pytest.mark.parametrize(
+    "module", ["common.config", "common.cli", "common.launch", "common.failures", "common.doctor.__main__"]
+)
 def test_what_every_command_begins_with_imports_nothing_that_computes(module):
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from cache.classes import add_to_classes, cosines_with
+from cache.classes import cosines_with, sums_of_rows, whole_numbers
 from cache.reader import TeacherCache
 from common.errors import UserError
 
@@ -83,15 +83,16 @@ def leave_one_out(cache: TeacherCache) -> np.ndarray:
 
     All views of a face are left out together, since a mirrored photo says nothing new. NaN where there is no other.
     """
-    sums = np.zeros((cache.num_classes, cache.dim))
+    sums = np.zeros((cache.num_classes, cache.dim), np.int64)
     for block in _blocks(cache):
         rows = np.nan_to_num(_mean_rows(cache, block))  # pictures that were skipped
-        add_to_classes(sums, cache.labels[block], rows)
+        classes, own = sums_of_rows(cache.labels[block], rows)
+        sums[classes] += own
     cosines = np.full(len(cache), np.nan, np.float32)
     for block in _blocks(cache):
         rows, labels = _mean_rows(cache, block), cache.labels[block]
         judged = (cache.counts[labels] > 1) & np.isfinite(rows[:, 0])
-        cosines[block[judged]] = cosines_with(rows[judged], sums[labels[judged]] - rows[judged])
+        cosines[block[judged]] = cosines_with(rows[judged], sums[labels[judged]] - whole_numbers(rows[judged]))
     return cosines
 
 

@@ -9,6 +9,7 @@ into the attributes of the Zarr group `ledger`. With every unit stands what it w
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,11 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def check_files(path: Path, entries: dict[str, dict[str, Any]]) -> list[str]:
+def check_files(path: Path, entries: dict[str, dict[str, Any]], threads: int = 1) -> list[str]:
     """Re-hash every file of the ledger: one line per file that is missing or not as written."""
-    faults = (check_file(path, name, entry) for name, entry in sorted(entries.items()))
-    return [fault for fault in faults if fault is not None]
+    with ThreadPoolExecutor(threads) as pool:
+        faults = pool.map(lambda item: check_file(path, *item), sorted(entries.items()))
+        return [fault for fault in faults if fault is not None]
 
 
 def check_file(path: Path, name: str, wanted: dict[str, Any]) -> str | None:

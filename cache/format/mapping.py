@@ -2,9 +2,9 @@
 
 Every shard file is mapped read-only, one behind the other, into one reserved range of addresses. A shard holds its
 chunks in order, each followed by its CRC-32C, and a chunk holds whole rows (docs/cache-format.md), so the address of
-a row is linear in (shard, chunk, row in chunk). All processes of a machine share one copy in the page cache. Reading
-a row does not check its CRC: `python -m cache verify` does that. A shard that is cut while it is read is named
-(cache/format/sigbus.py).
+a row is linear in (shard, chunk, row in chunk). All processes of a machine share one copy in the page cache; what is
+not there is asked for together (cache/format/page_in.py). Reading a row does not check its CRC: `python -m cache
+verify` does that. A shard that is cut while it is read is named (cache/format/sigbus.py).
 """
 
 import ctypes
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from cache.format.layout import Layout
+from cache.format.page_in import ask_for, disk_reads
 from cache.format.shards import CRC_BYTES, MEND, refuse_other_shard, shard_bytes, shard_index
 from cache.format.sigbus import watch
 from common.errors import CacheError
@@ -69,7 +70,8 @@ class RowWindow:
             strides=(slot, chunk_bytes, row_bytes),
         )
         rows.flags.writeable = False
-        self._rows = rows
+        self._rows, self._base = rows, base
+        self._cold = True  # whether the last rows came from the disk; the first may
 
     def files(self) -> list[tuple[Path, int]]:
         """Every shard file and its size."""
@@ -78,10 +80,25 @@ class RowWindow:
     def take(self, first_shard: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
         """Copy of rows (B,), counted from shard `first_shard` (one or (B,)): (B, width), or (B,)."""
         watch(self)
-        shard, inner = np.divmod(rows, self._shard_rows)
-        chunk, row = np.divmod(inner, self._chunk_rows)
-        taken: np.ndarray = self._rows[shard + first_shard, chunk, row].view(self._dtype)
+        place, before = self._place(first_shard, rows), disk_reads()
+        if self._cold:
+            self._ask_for(place)
+        taken: np.ndarray = self._rows[place].view(self._dtype)
+        self._cold = disk_reads() != before
         return taken if self._width is None else taken.reshape(len(rows), self._width)
+
+    def announce(self, first_shard: np.ndarray | int, rows: np.ndarray) -> None:
+        """Have the disk read what `take` will ask for; returns at once."""
+        self._ask_for(self._place(first_shard, rows))
+
+    def _place(self, first_shard: np.ndarray | int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shard, chunk and row in the chunk of rows (B,)."""
+        shard, inner = np.divmod(rows, self._shard_rows)
+        return (shard + first_shard, *np.divmod(inner, self._chunk_rows))
+
+    def _ask_for(self, place: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        shard, chunk, row = (part * stride for part, stride in zip(place, self._rows.strides, strict=True))
+        ask_for(self._base + shard + chunk + row, self._rows.itemsize)
 
 
 def _reserve(size: int) -> int:

@@ -11,7 +11,7 @@ from cache.units.render import Batch, rendered
 from common.config import Config
 from common.errors import ModelError, UserError
 from common.faces import FaceSource, Views
-from common.models import FaceModel
+from common.models import FaceModel, embed_in_turn
 
 
 def compute_units(
@@ -32,8 +32,9 @@ def compute_units(
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         skip = cache.on_bad_image == "skip"
-        for batch in rendered(units.free(), source, views, cache.batch_size, cache.workers, skip):
-            parts.append(_rows(batch, teacher, source, units.layout))
+        batches = rendered(units.free(), source, views, cache.batch_size, cache.workers, skip)
+        for batch, raw in embed_in_turn(teacher, ((batch, batch.faces) for batch in batches)):
+            parts.append(_rows(batch, raw, source, units.layout))
             skipped |= batch.skipped
             units.advance(batch.stop - batch.start)
             units.claims.worker.done += batch.stop - batch.start
@@ -48,12 +49,15 @@ def compute_units(
     return computed
 
 
-def _rows(batch: Batch, teacher: FaceModel, source: FaceSource, layout: Layout) -> dict[str, np.ndarray]:
-    """The rows of a batch in every array, as they are stored; NaN without a picture."""
+def _rows(batch: Batch, raw: np.ndarray, source: FaceSource, layout: Layout) -> dict[str, np.ndarray]:
+    """The rows of a batch in every array, as they are stored; NaN without a picture.
+
+    raw: the teacher's embeddings of the K faces. Their lengths are taken here, while the device is at the next batch.
+    """
     rows = np.full((batch.stop - batch.start, layout.dim), np.nan, np.float32)
     norm = np.full(len(rows), np.nan, np.float32)
     if batch.kept.any():
-        rows[batch.kept] = raw = teacher.embed(batch.faces)
+        rows[batch.kept] = raw
         norm[batch.kept] = lengths = np.linalg.norm(raw, axis=1)
         if not np.isfinite(lengths).all() or not lengths.all():
             bad = np.flatnonzero(batch.kept)[~np.isfinite(lengths) | (lengths == 0)][0]

@@ -12,7 +12,7 @@ from common.config.head import HeadConfig, HeadPrecision
 from common.config.recipes import RECIPES
 from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
-from common.config.train import TrainConfig, Verify
+from common.config.train import TrainConfig, Verify, Warm
 from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Verify",
     "ViewOrder",
     "ViewsConfig",
+    "Warm",
     "Written",
     "checked",
     "load_config",

@@ -23,6 +23,7 @@ Workers = Annotated[int, Field(ge=0, le=MOST_WORKERS)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 Precision = Literal["float32", "bfloat16", "float16"]
+AnyPrecision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class Idle(ValueError):

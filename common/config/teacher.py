@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from common.config.section import Positive, Precision, Section, Text
+from common.config.section import AnyPrecision, Positive, Section, Text
 
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -24,6 +24,8 @@ class ModelConfig(Section):
     channel_order: ChannelOrder | None = None
     mean: float | None = None
     std: Annotated[float, Field(gt=0)] | None = None
-    precision: Precision = "float32"
+    precision: AnyPrecision = Field(
+        "float32", description="auto: stage one's choice, bfloat16 where device and weights allow; elsewhere float32"
+    )
     channels_last: bool = False
     compile: bool = False

@@ -4,9 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from common.config.section import Fraction, NotNegative, Positive, Precision, Section, Text, Workers
+from common.config.section import AnyPrecision, Fraction, NotNegative, Positive, Section, Text, Workers
 
 Verify = Literal["off", "sample", "all"]
+Warm = Literal["auto", "off"]
 
 
 class TrainConfig(Section):
@@ -14,6 +15,7 @@ class TrainConfig(Section):
 
     accumulate: micro-batches a rank's batch is cut into; the head still sees all of it. ema: decay of the averaged
     weights that are exported, 0 for none. verify: compare the pixels of this many faces with what the teacher saw.
+    warm: read faces and rows ahead in the background (distill/warm.py).
     """
 
     epochs: Positive = 26
@@ -32,9 +34,12 @@ class TrainConfig(Section):
     milestones: tuple[Positive, ...] = (8, 14, 20, 25)
     power: Annotated[float, Field(gt=0)] = 2.0
     warmup_epochs: NotNegative = 1
-    precision: Precision = "float32"
+    precision: AnyPrecision = Field(
+        "float32", description="auto: bfloat16 on a GPU that has it, else float32; a run keeps what it began with"
+    )
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = Field(False, description="record a step's launches once and replay them: one rank, one CUDA device")
     deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
     workers: Workers = 2
     seed: int = Field(0, ge=0, lt=2**63)
@@ -46,6 +51,7 @@ class TrainConfig(Section):
     evaluate_every: NotNegative = Field(0, description="epochs; 0 leaves evaluation to `make eval`")
     best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
     verify: Verify = "sample"
+    warm: Warm = "auto"
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:

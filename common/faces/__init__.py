@@ -5,15 +5,17 @@ views = Views("flip", seed=0)                pure functions of (seed, sample, vi
 views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
+from common.faces.epochs import epoch_order
 from common.faces.fitting import resized
 from common.faces.philox import four_words, signed_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
-from common.faces.recordio import CHUNK, MAGIC, Records, RecordWriter
+from common.faces.record_chunks import CHUNK, MAGIC
+from common.faces.recordio import Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
 from common.faces.subset import SELECTION, SubsetSource
 from common.faces.training_faces import open_faces
-from common.faces.views import Views, epoch_order, pixel_digest, view_numbers
+from common.faces.views import Views, pixel_digest, view_numbers
 
 __all__ = [
     "CHUNK",

@@ -42,9 +42,22 @@ def words(seed: int, stream: int, major: np.ndarray | int, minor: np.ndarray | i
     seed: 0..2**64-1. stream: what the draw is for, so that two uses of one seed never share words.
     major: up to 2**64, minor: up to 2**32; arrays broadcast.
     """
-    major, minor = np.broadcast_arrays(np.asarray(major, np.uint64), np.asarray(minor, np.uint64))
-    counters = np.stack([major & _LOW, major >> 32, minor, np.full_like(major, stream)], axis=-1)
-    return philox(counters, (seed & 0xFFFFFFFF, seed >> 32))
+    return np.stack(_columns(seed, stream, *np.broadcast_arrays(major, minor)), axis=-1).astype(np.uint32)
+
+
+def double_words(seed: int, stream: int, major: np.ndarray, minor: int) -> np.ndarray:
+    """uint64 (...): the first two `words` of each position as one number, the first in the high bits."""
+    high: np.ndarray
+    high, low, *_ = _columns(seed, stream, major, minor)
+    high <<= np.uint64(32)
+    high |= low
+    return high
+
+
+def _columns(seed: int, stream: int, major: Any, minor: Any) -> tuple[Any, Any, Any, Any]:
+    """The four words of each position, uint64 arrays of their own: without a copy from and to rows of four."""
+    major, minor = np.asarray(major, np.uint64), np.asarray(minor, np.uint64)
+    return _rounds(major & _LOW, major >> 32, minor, stream, seed & _LOW, seed >> 32)
 
 
 def four_words(seed: int, stream: int, major: int, minor: int) -> tuple[int, int, int, int]:

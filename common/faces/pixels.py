@@ -14,19 +14,22 @@ EXIF_FIRST = JPEG_START + b"\xff\xe1"
 MOST_PIXELS = 1 << 26  # a picture of 8,192 x 8,192; a header of 20 bytes may announce 65,535 x 65,535
 
 
-def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
+def decode_rgb(jpeg: bytes, name: str, out: np.ndarray | None = None) -> np.ndarray:
     """Decode a JPEG (or PNG) to uint8 (H,W,3), RGB. Grey pictures get three equal channels.
 
     A camera's orientation (EXIF) is followed where mxnet 1.9.1 does so: right after the start marker, not behind JFIF.
 
-    `name` says in errors which picture this is. Raises DataError for bytes that are no picture, for more than 2^26
-    pixels, for a JPEG without an end marker, and for one in which libjpeg meets damage: it would fill in what is
-    missing, or show noise, and go on.
+    `name` says in errors which picture this is. out: contiguous uint8 (H,W,3); a JPEG of that size is decoded into it,
+    and it is returned; of another size or kind it may be overwritten, and the answer is a new array. Raises
+    DataError for bytes that are no picture, for more than 2^26 pixels, for a JPEG without an end marker, and for one
+    in which libjpeg meets damage: it would fill in what is missing, or show noise, and go on.
     """
     if not jpeg.startswith(JPEG_START):
         return _by_opencv(jpeg, name)
-    if JPEG_END not in jpeg:
+    if not jpeg.endswith(JPEG_END) and JPEG_END not in jpeg:
         raise DataError(f"{name}: the JPEG is cut off after {len(jpeg)} bytes (no end marker); copy the data again")
+    if out is not None and _decoded_into(jpeg, out):
+        return out
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(jpeg)
     except ValueError:  # no JPEG, or rare sampling factors that TurboJPEG leaves to others
@@ -39,6 +42,17 @@ def decode_rgb(jpeg: bytes, name: str) -> np.ndarray:
     except ValueError as error:
         raise DataError(f"{name}: the JPEG is damaged ({str(error).rstrip('.')}); copy the data again") from None
     return _by_opencv(jpeg, name) if four or jpeg.startswith(EXIF_FIRST) else decoded
+
+
+def _decoded_into(jpeg: bytes, out: np.ndarray) -> bool:
+    """Whether a JPEG was decoded into an array of its size; not for what needs OpenCV, nor for damage."""
+    if jpeg.startswith(EXIF_FIRST):
+        return False
+    try:
+        decoded: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=out, strict=True)
+    except ValueError:  # larger than `out`, of four inks, or damaged: who decodes it as a whole finds out
+        return False
+    return decoded.shape == out.shape
 
 
 def _by_opencv(picture: bytes, name: str) -> np.ndarray:

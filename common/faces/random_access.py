@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from common.errors import DataError
@@ -38,6 +39,11 @@ class RandomAccessFile:
         if not stat.S_ISREG(found.st_mode):
             raise DataError(f"{path}: not a regular file; is the path right?")
         self.size = found.st_size
+
+    def announce(self, offset: int, length: int) -> None:
+        """Have the disk read these bytes; returns at once. A hint, that fails in silence."""
+        with suppress(OSError):
+            os.posix_fadvise(self._handle, offset, length, os.POSIX_FADV_WILLNEED)
 
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset` on, fewer only at the end of the file.

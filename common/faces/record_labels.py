@@ -7,6 +7,7 @@ an identity, have the labels [first key, last key + 1]. These ranges give all id
 import numpy as np
 
 from common.errors import DataError
+from common.faces.kept_labels import keep_identities, kept_identities
 from common.faces.recordio import Records
 
 PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
@@ -16,8 +17,9 @@ def pictures_of(records: Records) -> tuple[range | np.ndarray, np.ndarray]:
     """Keys of the pictures, rising, and the identity of each, float32: a whole number from 0 on.
 
     Where the identities' ranges are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
-    pictures, every header is read. Without a header record every key is a picture. Raises DataError for a header that
-    announces more or fewer pictures than there are, and for a label that is no identity.
+    pictures, every header is read, once for all (common/faces/kept_labels.py). Without a header record every key is a
+    picture. Raises DataError for a header that announces more or fewer pictures than there are, and for a label that
+    is no identity.
     """
     header = _header(records)
     if header is not None:
@@ -79,6 +81,9 @@ def _identity(records: Records, key: int) -> float:
 
 def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.ndarray:
     """Identity of each key, float32, read from its own record. Raises DataError for what is no whole number >= 0."""
+    kept = kept_identities(records, len(keys))
+    if kept is not None and _probes_agree(records, keys, kept):
+        return kept
     identities = np.array([_identity(records, int(key)) for key in keys], np.float32)
     wrong = np.flatnonzero(~(np.isfinite(identities) & (identities >= 0) & (identities == np.floor(identities))))
     if len(wrong):
@@ -86,6 +91,7 @@ def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.nda
             f"{records.path}: record {keys[wrong[0]]} has the label {identities[wrong[0]]}; "
             "an identity is a whole number from 0 on"
         )
+    keep_identities(records, identities)
     return identities
 
 
@@ -107,5 +113,5 @@ def _identities_of_ranges(records: Records, header: np.ndarray, beyond: dict[int
     return np.repeat(order, (stop - start).astype(np.int64)).astype(np.float32)
 
 
-def _probes_agree(records: Records, keys: range, identities: np.ndarray) -> bool:
-    return all(_identity(records, keys[i]) == identities[i] for i in spread(len(keys)))
+def _probes_agree(records: Records, keys: range | np.ndarray, identities: np.ndarray) -> bool:
+    return all(_identity(records, int(keys[i])) == identities[i] for i in spread(len(keys)))

@@ -14,7 +14,7 @@ Source: dmlc-core `recordio.h` and MXNet 1.9.1 `recordio.py`, as documents of th
 """
 
 import os
-import struct
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,25 @@ from types import TracebackType
 
 import numpy as np
 
+from common.disk import Stretch
 from common.errors import DataError
 from common.faces.random_access import RandomAccessFile
+from common.faces.record_chunks import (
+    CHUNK,
+    FIRST,
+    HEADER,
+    LAST,
+    LENGTH_BITS,
+    MAGIC,
+    MIDDLE,
+    READ_AHEAD,
+    WHOLE,
+    NoRecord,
+    payload_of_one_chunk,
+    pieces,
+    read_record,
+)
 from common.faces.recordio_index import RecordIndex, read_index
-
-MAGIC = struct.pack("<I", 0xCED7230A)
-CHUNK = struct.Struct("<4sI")
-HEADER = struct.Struct("<IfQQ")
-LENGTH_BITS = 29
-WHOLE, FIRST, MIDDLE, LAST = range(4)
-READ_AHEAD = 16 << 10  # bytes: an aligned face in one read
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,16 +131,34 @@ class Records:
         except ValueError as error:
             raise DataError(f"{self.path}: record {key} is no image record: {error}") from error
 
+    def payload(self, key: int) -> bytes:
+        """`[key].payload`, and raises alike, in a third of the time for a record of one chunk."""
+        found = payload_of_one_chunk(self._file, self._offset(key))
+        return self[key].payload if found is None else found
+
     def raw(self, key: int) -> bytes:
         """The bytes of a record, image header included. Raises DataError as `[key]` does."""
+        offset = self._offset(key)
         try:
-            offset = self._index.offset(key)
+            return b"".join(pieces(self._file, offset))
+        except NoRecord as error:
+            raise DataError(f"{self.path}: record {key} at offset {offset}: {error}; {self._advice()}") from None
+
+    def _offset(self, key: int) -> int:
+        try:
+            return self._index.offset(key)
         except KeyError:
             raise DataError(f"{self.path}: no record has key {key} ({len(self)} keys in {self.idx_path})") from None
-        try:
-            return b"".join(_pieces(self._file, offset))
-        except _NoRecord as error:
-            raise DataError(f"{self.path}: record {key} at offset {offset}: {error}; {self._advice()}") from None
+
+    def announce(self, keys: np.ndarray) -> None:
+        """Have the disk read the records of keys (n,), which are there; returns at once."""
+        for offset in self._index.offsets_of(keys).tolist():
+            self._file.announce(offset, READ_AHEAD)
+
+    def stretches(self, keys: np.ndarray) -> list[Stretch]:
+        """Where the records of keys (n,), which are there, lie in the file: neighbours as one stretch."""
+        spans = self._index.spans(keys, self._file.size)
+        return [Stretch(self.path, start, end - start) for start, end in spans]
 
     def write_index(self) -> None:
         """Write `idx_path` from what was scanned, so that the next opening need not scan."""
@@ -154,8 +181,8 @@ class Records:
         line = int(index.offsets.argmax())
         key, offset = index[line], int(index.offsets[line])
         try:
-            _, end = _read(self._file, offset)
-        except _NoRecord as error:
+            _, end = read_record(self._file, offset)
+        except NoRecord as error:
             raise DataError(
                 f"{self.path}: its last record, key {key} at offset {offset} of {self.idx_path}: {error}; "
                 f"{self._advice()}"
@@ -173,8 +200,8 @@ class Records:
         offset = 0
         while offset < self._file.size:
             try:
-                raw, after = _read(self._file, offset)
-            except _NoRecord as error:
+                raw, after = read_record(self._file, offset)
+            except NoRecord as error:
                 raise DataError(
                     f"{self.path}: record {len(offsets)} in file order, at offset {offset}: {error}; copy it again"
                 ) from None
@@ -247,46 +274,4 @@ class RecordWriter:
 
 def _magic_positions(raw: bytes) -> list[int]:
     """Where the magic stands in `raw` at a multiple of 4."""
-    found = []
-    position = raw.find(MAGIC)
-    while position >= 0:
-        if position % 4 == 0:
-            found.append(position)
-        position = raw.find(MAGIC, position + 1)
-    return found
-
-
-class _NoRecord(Exception):
-    """No record stands at an offset, and why."""
-
-
-def _read(file: RandomAccessFile, offset: int) -> tuple[bytes, int]:
-    """A record's bytes and the offset after it."""
-    pieces = list(_pieces(file, offset))
-    padded = sum(CHUNK.size + len(piece) + -len(piece) % 4 for piece in pieces[::2])
-    return b"".join(pieces), offset + padded
-
-
-def _pieces(file: RandomAccessFile, offset: int) -> Iterator[bytes]:
-    """The chunks of the record at `offset`, with the magic between them. Raises _NoRecord saying what is wrong."""
-    expected = (WHOLE, FIRST)
-    while True:
-        if offset + CHUNK.size > file.size:
-            raise _NoRecord(f"the file ends at byte {file.size}, before the record does (truncated?)")
-        ahead = file.read(offset, READ_AHEAD)
-        magic, word = CHUNK.unpack_from(ahead)
-        if magic != MAGIC:
-            raise _NoRecord(f"no record starts at byte {offset}")
-        cflag, length = word >> LENGTH_BITS, word & (1 << LENGTH_BITS) - 1
-        if cflag not in expected:
-            raise _NoRecord(f"the chunk at byte {offset} has cflag {cflag}, expected one of {expected}")
-        start = offset + CHUNK.size
-        if start + length + -length % 4 > file.size:
-            raise _NoRecord(f"the file ends at byte {file.size}, before the record does (truncated?)")
-        piece = ahead[CHUNK.size : CHUNK.size + length]
-        yield piece if len(piece) == length else piece + file.read(start + len(piece), length - len(piece))
-        if cflag in (WHOLE, LAST):
-            return
-        yield MAGIC
-        offset = start + length + -length % 4
-        expected = (MIDDLE, LAST)
+    return [found.start() for found in re.finditer(re.escape(MAGIC), raw) if found.start() % 4 == 0]

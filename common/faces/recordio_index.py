@@ -73,6 +73,24 @@ class RecordIndex(Sequence[int]):
             raise KeyError(key)
         return int(self.offsets[self._sorted_line[run] + ahead])
 
+    def offsets_of(self, keys: np.ndarray) -> np.ndarray:
+        """Byte offsets, int64 (n,), of keys (n,) that the index has."""
+        first, line = np.asarray(self._sorted_first), np.asarray(self._sorted_line)
+        run = np.searchsorted(first, keys, side="right") - 1
+        offsets: np.ndarray = self.offsets[line[run] + keys - first[run]]
+        return offsets
+
+    def spans(self, keys: np.ndarray, size: int) -> list[tuple[int, int]]:
+        """First byte, and the one behind the last, of the records of keys (n,) that the index has; neighbours as one.
+
+        size: bytes of the whole file.
+        """
+        starts, bounds = np.sort(self.offsets_of(keys)), np.append(np.sort(self.offsets), size)
+        ends = bounds[np.searchsorted(bounds, starts, side="right")]
+        apart = np.flatnonzero(starts[1:] != ends[:-1])
+        first, last = np.append(0, apart + 1), np.append(apart, len(ends) - 1)
+        return list(zip(starts[first].tolist(), ends[last].tolist(), strict=True))
+
     def first_missing(self, start: int, stop: int) -> int | None:
         """The lowest key of start..stop-1 that the index does not have, or None."""
         key = start

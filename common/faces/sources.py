@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.disk import Stretch
 from common.documents import read_document, read_regular
 from common.errors import DataError
 from common.faces.fitting import Fit
 from common.faces.pixels import decode_rgb
+from common.faces.random_access import RandomAccessFile
 from common.faces.record_labels import pictures_of, spread
 from common.faces.recordio import Records
 from common.text import printable
@@ -60,6 +62,14 @@ class FaceSource(ABC):
         """The encoded picture. Raises DataError naming the record where it cannot be had."""
 
     @abstractmethod
+    def announce(self, samples: np.ndarray) -> None:
+        """Have the disk read the pictures of samples (n,), which will be asked for; returns at once."""
+
+    @abstractmethod
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        """Where the pictures of samples (n,) lie on the disk. Raises OSError for a file that is gone."""
+
+    @abstractmethod
     def name(self, sample: int) -> str:
         """What a person calls this sample: path and key, or the path of its file."""
 
@@ -79,14 +89,15 @@ class FaceSource(ABC):
             )
         return names
 
-    def rgb(self, sample: int) -> np.ndarray:
-        """The picture, uint8 (H,W,3) RGB, a new array. Raises DataError where it does not decode."""
-        return self.decode(self.jpeg(sample), sample)
+    def rgb(self, sample: int, out: np.ndarray | None = None) -> np.ndarray:
+        """The picture, uint8 (H,W,3) RGB: `out` where that is given and of its size (see `decode_rgb`), else a new
+        array. Raises DataError where it does not decode."""
+        return self.decode(self.jpeg(sample), sample, out)
 
-    def decode(self, jpeg: bytes, sample: int) -> np.ndarray:
+    def decode(self, jpeg: bytes, sample: int, out: np.ndarray | None = None) -> np.ndarray:
         """`rgb` of a sample whose encoded picture is at hand."""
         name = self.name(sample)
-        rgb = decode_rgb(jpeg, name)
+        rgb = decode_rgb(jpeg, name, out)
         return rgb if self.fit is None else self.fit.apply(rgb, name)
 
     def fingerprint(self) -> str:
@@ -157,10 +168,20 @@ class RecordSource(FaceSource):
         self._keys = keys
 
     def jpeg(self, sample: int) -> bytes:
-        payload = self._records[int(self._keys[sample])].payload
+        payload = self._records.payload(int(self._keys[sample]))
         if not payload:
             raise DataError(f"{self.name(sample)} has no picture in it")
         return payload
+
+    def announce(self, samples: np.ndarray) -> None:
+        self._records.announce(self._keys_of(samples))
+
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        return self._records.stretches(self._keys_of(samples))
+
+    def _keys_of(self, samples: np.ndarray) -> np.ndarray:
+        keys = self._keys
+        return keys.start + keys.step * samples if isinstance(keys, range) else keys[samples]
 
     def name(self, sample: int) -> str:
         return f"{self._records.path}: record {self._keys[sample]}"
@@ -200,6 +221,15 @@ class FolderSource(FaceSource):
 
     def jpeg(self, sample: int) -> bytes:
         return read_regular(self.path / self._names[sample], DataError, "was it moved?", LARGEST_PICTURE)
+
+    def announce(self, samples: np.ndarray) -> None:
+        for sample in samples.tolist():
+            picture = RandomAccessFile(self.path / self._names[sample])
+            picture.announce(0, picture.size)
+
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        files = (self.path / self._names[sample] for sample in samples.tolist())
+        return [Stretch(file, 0, file.stat().st_size) for file in files]
 
     def name(self, sample: int) -> str:
         return printable(self.path / self._names[sample])

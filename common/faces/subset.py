@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from common.disk import Stretch
 from common.documents import read_document
 from common.errors import DataError
 from common.faces.sources import FaceSource
@@ -83,6 +84,12 @@ class SubsetSource(FaceSource):
 
     def jpeg(self, sample: int) -> bytes:
         return self.whole.jpeg(int(self.samples[sample]))
+
+    def announce(self, samples: np.ndarray) -> None:
+        self.whole.announce(self.samples[samples])
+
+    def stretches(self, samples: np.ndarray) -> list[Stretch]:
+        return self.whole.stretches(self.samples[samples])
 
     def name(self, sample: int) -> str:
         return self.whole.name(int(self.samples[sample]))

@@ -11,6 +11,7 @@ a cache, not the luck of their mirrors and crops.
 
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Self, assert_never
 
 import cv2
@@ -24,7 +25,6 @@ from common.faces.philox import four_words, words
 
 # Streams of the random words: fixed for ever, since caches are bound to them.
 STREAM_VIEW_CHOICE = 1
-STREAM_EPOCH_ORDER = 2
 STREAM_CHOICE_SEED = 6
 
 
@@ -70,20 +70,32 @@ class Views:
     def seed(self) -> int:
         return self._config.seed
 
-    @property
+    @cached_property
     def count(self) -> int:
         """V, the number of views of a sample."""
         return self._config.number
 
-    @property
+    @cached_property
     def _augments(self) -> bool:
         return self.policy in ("adaface", "flip+adaface")
 
-    def render(self, rgb: np.ndarray, sample: int, view: int) -> np.ndarray:
-        """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed, and may itself be the view."""
+    @cached_property
+    def _mirrors(self) -> bool:
+        return self.policy in ("flip", "flip+adaface")
+
+    def render(self, rgb: np.ndarray, sample: int, view: int, out: np.ndarray | None = None) -> np.ndarray:
+        """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed unless it is `out`, and may be the view.
+
+        out: contiguous uint8 (H,W,3), where a mirrored face is put if it is of that size.
+        """
         if not 0 <= view < self.count:
             raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
-        rgb = cv2.flip(rgb, 1) if self.policy in ("flip", "flip+adaface") and view % 2 else np.ascontiguousarray(rgb)
+        if self._mirrors and view % 2:
+            fits = out is not None and out.shape == rgb.shape
+            mirrored = cv2.flip(rgb, 1, dst=out if fits else None)
+            rgb = out if out is not None and fits else mirrored
+        else:
+            rgb = np.ascontiguousarray(rgb)
         return augment(rgb, self._config, sample, view) if self._augments else rgb
 
     def describe(self) -> dict[str, Any]:
@@ -125,13 +137,3 @@ def view_numbers(
             return (drawn_in(0) + epoch) % count
         case unknown:
             assert_never(unknown)
-
-
-def epoch_order(total: int, epoch: int, seed: int) -> np.ndarray:
-    """The order in which an epoch visits samples 0..total-1: int64 (total,), a pure function of its arguments.
-
-    Sorts 64-bit random keys (ties, about total**2 / 2**65, keep sample order), so it does not depend on the
-    number of ranks or workers.
-    """
-    word = words(seed, STREAM_EPOCH_ORDER, np.arange(total), epoch).astype(np.uint64)
-    return np.argsort(word[:, 0] << np.uint64(32) | word[:, 1], kind="stable")

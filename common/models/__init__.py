@@ -8,6 +8,7 @@
 
 from common.models.face_model import FaceModel, fit, open_model, refuse_other_size
 from common.models.identity import IDENTITY, identity_of, known_of
+from common.models.in_flight import embed_in_turn
 from common.models.model_check import (
     TeacherReport,
     check_teacher,
@@ -31,6 +32,7 @@ __all__ = [
     "TorchNetwork",
     "check_teacher",
     "convert_checkpoint",
+    "embed_in_turn",
     "first_known",
     "fit",
     "hub_name",

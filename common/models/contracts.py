@@ -35,8 +35,8 @@ def onnx_contract(config: ModelConfig, weights: WeightFile, signature: Signature
     Raises:
         ModelError: an option has no effect on ONNX files, or a stated value is not the file's.
     """
-    for option, unset in (("precision", "float32"), ("channels_last", False), ("compile", False)):
-        if getattr(config, option) != unset:
+    for option, idle in (("precision", ("float32", "auto")), ("channels_last", (False,)), ("compile", (False,))):
+        if getattr(config, option) not in idle:
             raise ModelError(f"{weights.name}: {option} has no effect on an ONNX file; leave it out")
     contract = first_known(
         _stated(config),

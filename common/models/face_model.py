@@ -7,6 +7,7 @@ A model carries its own channel order, size and scaling; callers always hand ove
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,33 @@ class FaceModel:
         Raises:
             ModelError: an embedding is not finite.
         """
-        return self._embed(faces, self._contract.channel_order)
+        return self.begin(faces)()
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches it pays to begin before the first is waited for."""
+        return self._network.in_flight if isinstance(self._network, TorchNetwork) else 1
+
+    def begin(self, faces: np.ndarray) -> Callable[[], np.ndarray]:
+        """Start `embed` of a batch; what is returned waits for the embeddings, and raises what `embed` does."""
+        return self._begin(faces, self._contract.channel_order)
 
     def embed_swapped(self, faces: np.ndarray) -> np.ndarray:
         """`embed` with red and blue exchanged, for a check of the channel order."""
-        return self._embed(faces, "rgb" if self._contract.channel_order == "bgr" else "bgr")
+        return self._begin(faces, "rgb" if self._contract.channel_order == "bgr" else "bgr")()
 
-    def _embed(self, faces: np.ndarray, order: str | None) -> np.ndarray:
+    def _begin(self, faces: np.ndarray, order: str | None) -> Callable[[], np.ndarray]:
         assert faces.dtype == np.uint8, "faces are uint8 (B,H,W,3)"
         assert faces.ndim == 4, "faces are uint8 (B,H,W,3)"
         if len(faces) == 0:
-            return np.empty((0, self.dim), np.float32)
+            return lambda: np.empty((0, self.dim), np.float32)
         pixels = fit(faces, self.size)
-        embeddings = self._network(pixels[..., ::-1] if order == "bgr" else pixels)
+        pixels = pixels[..., ::-1] if order == "bgr" else pixels
+        network = self._network
+        answer = network.begin(pixels) if isinstance(network, TorchNetwork) else partial(network, pixels)
+        return lambda: self._finite(answer())
+
+    def _finite(self, embeddings: np.ndarray) -> np.ndarray:
         if not np.isfinite(embeddings).all():
             raise ModelError(f"{self._weights.name}: an embedding is not finite; try precision = 'float32'")
         return embeddings
@@ -111,7 +126,8 @@ def open_model(config: ModelConfig, root: Path, device: str = "cpu", threads: in
     """The model a config names.
 
     Args:
-        config: which weights, and anything about them that is not known by itself.
+        config: which weights, and anything about them that is not known by itself. Precision `auto` is float32 here;
+            stage one settles it before (cache/teachers.py).
         root: data root; relative paths in the config start there.
         device: `cpu` or `cuda[:N]`.
         threads: threads a forward may use; None leaves the library's setting.
@@ -169,16 +185,15 @@ def _open_torch(config: ModelConfig, weights: WeightFile, device: str, threads: 
         torch.set_num_threads(threads)
     assert contract.mean is not None
     assert contract.std is not None
-    network = TorchNetwork(
-        module, contract.mean, contract.std, config.precision, device, config.channels_last, config.compile
-    )
+    precision = "float32" if config.precision == "auto" else config.precision
+    network = TorchNetwork(module, contract.mean, contract.std, precision, device, config.channels_last, config.compile)
     runtime = {
         "library": f"torch {torch.__version__}",
         "device": torch.device(device).type,
         "channels_last": config.channels_last,
         "compile": config.compile,
     }
-    return FaceModel(weights, contract, network, config.precision, runtime)
+    return FaceModel(weights, contract, network, precision, runtime)
 
 
 def _open_onnx(config: ModelConfig, weights: WeightFile, device: str, threads: int | None) -> FaceModel:

@@ -29,6 +29,7 @@ IDENTITY = (
     "precision",
 )
 """Fields of `describe` in which another teacher differs; the others tell where the weights came from."""
+_OPEN = "auto"  # a precision that the cache's is, whichever
 
 
 def describe(weights: WeightFile, contract: Preset, precision: str) -> dict[str, Any]:
@@ -74,13 +75,13 @@ def known_of(config: ModelConfig, root: Path, recorded: Mapping[str, Any]) -> di
         if recorded.get("weights_sha256", weights.sha256) != weights.sha256:
             return {"weights_sha256": weights.sha256}  # what other weights want to see is no matter
         whole = identity_of(describe(weights, read_contract(config, weights), config.precision))
-        return {field: value for field, value in whole.items() if value is not None}
+        return {field: value for field, value in whole.items() if value not in (None, _OPEN)}
     stated = {field: getattr(config, field) for field in IDENTITY if field != "weights_sha256"}
     stated["size"] = list(config.size) if config.size else None
     stated["weights_sha256"] = config.sha256.lower() if config.sha256 else None
     return {
         **_origin(config, root, recorded),
-        **{field: value for field, value in stated.items() if value is not None},
+        **{field: value for field, value in stated.items() if value not in (None, _OPEN)},
     }
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from common.config import HeadConfig
-from common.runtime import gather_rows, mean_over_ranks
+from common.runtime import gather_rows, mean_over_ranks, rank
 from distill.head import margins
 from distill.head.centers import KeptCenters, LearnedCenters
 from distill.head.class_shard import ClassShard, keep_whole_momentum
@@ -74,16 +74,17 @@ class Head(nn.Module):
         f_s: Tensor,
         f_t: Tensor | None,
         labels: Tensor,
-        epoch: float,
+        epoch: float | Tensor,
         confidence: Tensor | None = None,
-        step: int = 0,
+        step: int | Tensor = 0,
     ) -> HeadOutput:
         """Loss of this rank's rows.
 
         f_s: (B,D) student embeddings, not normalised. f_t: (B,D) teacher embeddings of any length, None where the
-        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up. confidence:
-        (B,) from the cache with geometry = "cached", else None. step: of the run, for sampled classes. Raises
-        ValueError for inputs that are not the recipe's, and for other labels where they are on the CPU.
+        recipe reads no teacher. labels: int64 (B,), 0..C-1. epoch: fractional, for the geometry warm-up; a float64 ()
+        on the device where the pass is captured. confidence: (B,) from the cache with geometry = "cached", else None.
+        step: of the run, for sampled classes; likewise an int64 (). Raises ValueError for inputs that are not the
+        recipe's, and for other labels where they are on the CPU.
 
         With split classes f_t, labels and confidence are those of all ranks, W*B rows in rank order: the cache has
         them, so that only f_s has to travel. All arithmetic is float32 or wider, also under autocast, except the
@@ -110,7 +111,13 @@ class Head(nn.Module):
             keep_whole_momentum(optimiser, self.centers.weight, self.shard)
 
     def _forward(
-        self, f_s: Tensor, f_t: Tensor | None, labels: Tensor, epoch: float, confidence: Tensor | None, step: int
+        self,
+        f_s: Tensor,
+        f_t: Tensor | None,
+        labels: Tensor,
+        epoch: float | Tensor,
+        confidence: Tensor | None,
+        step: int | Tensor,
     ) -> HeadOutput:
         stats: dict[str, Tensor] = {}
         unit_s = F.normalize(f_s)
@@ -161,14 +168,18 @@ class Head(nn.Module):
         self.centers.move(self._all_rows(labels), self._all_rows(alpha), self._all_rows(unit_t))
         return alpha.mean()
 
-    def _sample(self, labels: Tensor, step: int) -> Sample | None:
+    def _sample(self, labels: Tensor, step: int | Tensor) -> Sample | None:
         """The classes held here that take part in this step, None for all."""
         if self.sample is None or not self.training:
             return None
-        return sample_classes(self._all_rows(labels), self.shard, self.sample, self.seed, step)
+        sample = sample_classes(self._all_rows(labels), self.shard, self.sample, self.seed, step)
+        if self.shard.parts > 1:
+            return sample
+        here = slice(rank() * len(labels), (rank() + 1) * len(labels))  # the classes of all ranks, the rows of this one
+        return sample._replace(columns=sample.columns[here])
 
     def _scaler(
-        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float, stats: dict[str, Tensor]
+        self, norm: Tensor, cos_st: Tensor | None, trust: Tensor | None, epoch: float | Tensor, stats: dict[str, Tensor]
     ) -> Tensor | None:
         """AdaFace's margin scaler (B,) in [-1,1], with the geometry term where the recipe has one."""
         config = self.config

@@ -89,6 +89,9 @@ def geometry_penalty(lam: Tensor, cos_st: Tensor, k: float) -> Tensor:
     return k * (lam - cos_st).relu() * lam
 
 
-def geometry_weight(w: float, epoch: float, warmup: float) -> float:
+def geometry_weight(w: float, epoch: float | Tensor, warmup: float) -> float | Tensor:
     """w, ramped up linearly over the first `warmup` epochs."""
-    return w * min(1.0, epoch / warmup) if warmup else w
+    if not warmup:
+        return w
+    ramp = epoch / warmup
+    return w * (ramp.clamp(max=1.0) if isinstance(ramp, Tensor) else min(1.0, ramp))

@@ -10,7 +10,7 @@ from distill.run.forecast import (
     forecast_text,
     refuse_full_disk,
 )
-from distill.run.guard import refuse_non_finite
+from distill.run.guard import largest_weight, refuse_non_finite
 from distill.run.parts import (
     Run,
     face_batches,
@@ -20,6 +20,7 @@ from distill.run.parts import (
     refuse_precision,
     too_few_text,
 )
+from distill.run.report import Report
 from distill.run.resume import Best, Progress, resume_run, save_progress
 from distill.run.run_dir import refuse_unusable
 from distill.run.students import BEST_STUDENT, STUDENT, export, write_summary
@@ -32,6 +33,7 @@ __all__ = [
     "Console",
     "Curves",
     "Progress",
+    "Report",
     "Run",
     "Window",
     "checkpoint_bytes",
@@ -41,6 +43,7 @@ __all__ = [
     "face_batches",
     "folded",
     "forecast_text",
+    "largest_weight",
     "line_due",
     "new_trainer",
     "open_cache",

@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from common.errors import DataError, UserError
 from common.files import replacing, sync
 from distill.run.state_file import write_state
-from distill.worker_deaths import is_worker_death
 
 BEST = "best.pt"
 _NAME = re.compile(r"step(\d{9})\.pt")
@@ -80,8 +79,6 @@ def latest(
             except MemoryError:
                 raise DataError(f"{path}: needs more memory than there is: make room, or remove it") from None
             except Exception as error:  # damaged bytes can raise nearly anything
-                if is_worker_death(error):
-                    raise
                 tell(f"{path}: damaged checkpoint ({first_line(error)}): going on from the one before")
     if found:
         raise DataError(f"{folder}: all checkpoints are damaged: remove that folder to begin the run anew")
@@ -100,8 +97,6 @@ def written_or_told(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        if is_worker_death(error):
-            raise
         raise UserError(
             f"{path}: cannot be written ({first_line(error)}): make room and run the same command again, it goes on "
             "after the checkpoint before"

@@ -20,7 +20,7 @@ DECIDING: dict[str, str] = {
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
     "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "
-    "power warmup_epochs precision channels_last compile deterministic seed",
+    "power warmup_epochs precision channels_last compile graphs deterministic seed",
     "evaluate": "",
 }
 FREE: dict[str, str] = {
@@ -32,7 +32,7 @@ FREE: dict[str, str] = {
     "student": "",
     "head": "recipe",  # the values it stands for are in the others
     # distill/run/resume.py holds the global batch fast, which ranks may share out in another way.
-    "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify",
+    "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify warm",
     "evaluate": "batch_size flip workers precision compile far ranks sets teacher origin",
 }
 # Without a head that reads the teacher, its numbers cannot reach the student.

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from cache.format import describe_faces
 from cache.several import CachedTeacher, open_caches
 from common.backbones import backbone_size, build_backbone
 from common.config import Config
-from common.errors import ConfigError, UserError
+from common.disk import ReadAhead
+from common.errors import ConfigError
 from common.faces import FaceSource, Views, decoder_version, open_faces
 from common.models import refuse_other_size
 from common.runtime import rank, world_size
-from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
+from distill.batches import BatchLoader, EpochOrder, FaceBatches, Wanted, kept_samples
+from distill.graph import refuse_graphs
 from distill.head import Head, build_head, starting_centers
-from distill.loading import batch_loader
 from distill.run.run_dir import claimed
 from distill.step import Trainer
+from distill.warm import ToldOrder, reading_ahead
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Run:
 
     source: FaceSource
     order: EpochOrder
-    loader: DataLoader[TrainingBatch | UserError]
+    loader: BatchLoader
     trainer: Trainer
+    ahead: ReadAhead[Wanted]
 
 
 @contextmanager
@@ -42,6 +44,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     another configuration or an option does not work here, UserError when another process trains in it.
     """
     refuse_precision(config.train.precision, device)
+    refuse_graphs(config, device, world_size())
     source = open_faces(config, root)
     if not config.head.reads_teacher:
         refuse_other_size(source, backbone_size(config.student.backbone), "the student")
@@ -53,8 +56,11 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     with claimed(config.run_dir, config):
         trainer = new_trainer(config, source, centers, device)
         faces = face_batches(config, source, cache, order)
-        loader = batch_loader(faces, order, config.train.workers, pin=device.type == "cuda")
-        yield Run(source, order, loader, trainer)
+        with (
+            reading_ahead(config.train.warm, faces, order) as ahead,
+            BatchLoader(faces, ToldOrder(order, ahead), config.train.workers, device) as loader,
+        ):
+            yield Run(source, order, loader, trainer, ahead)
 
 
 def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None, order: EpochOrder) -> FaceBatches:

@@ -1,24 +1,14 @@
-"""Numbers between two log lines: means of what the steps gave, pace, and whether all of them were finite."""
+"""The steps between two log lines, noted without waiting for any of them."""
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from common.runtime import gather_rows, mean_over_ranks
 from distill.batches import TrainingBatch
-
-
-class BadStep(NamedTuple):
-    """The first step of a window with a number that is not finite, and its global batch."""
-
-    step: int
-    name: str
-    value: float
-    samples: list[int]
-    views: list[int]
+from distill.run.report import Report
 
 
 class Window:
@@ -33,7 +23,8 @@ class Window:
     def _start(self) -> None:
         self._began = time.perf_counter()
         self._waited = 0.0
-        self._steps: list[dict[str, Tensor]] = []
+        self._names: list[str] = []
+        self._steps: list[Tensor] = []
         self._batches: list[Tensor] = []
 
     def __len__(self) -> int:
@@ -53,38 +44,21 @@ class Window:
             yield batch
 
     def add(self, batch: TrainingBatch, scalars: dict[str, Tensor]) -> None:
-        """Note one step's scalars."""
-        self._steps.append({name: x.detach().float() for name, x in scalars.items()})
+        """Note one step's scalars: a copy, since a captured step writes over its own."""
+        self._names = list(scalars)
+        self._steps.append(torch.stack([x.detach().float() for x in scalars.values()]))
         self._batches.append(torch.stack([batch.samples, batch.views], 1))
 
-    def not_finite(self, last_step: int, names: tuple[str, ...]) -> BadStep | None:
-        """The first step where one of these numbers is not finite on any rank; the same answer on all ranks.
+    def close(self, last_step: int, largest_weight: Tensor, ranks: int) -> Report:
+        """Ask for the window's numbers, on all ranks; the next window begins.
 
-        last_step: number of the last step added.
+        last_step: number of the last step added. largest_weight: () after it.
         """
-        table = torch.stack([torch.stack([step[name] for name in names]) for step in self._steps])
-        of_ranks = gather_rows(table[None]).cpu()  # (ranks, steps, names)
-        bad = (~torch.isfinite(of_ranks)).any(0).nonzero()
-        if not len(bad):
-            return None
-        at, column = bad[0].tolist()
-        values = of_ranks[:, at, column]
-        worst = float(values[~torch.isfinite(values)][0])
-        return self.bad_step(last_step - len(self._steps) + 1 + at, last_step, names[column], worst)
-
-    def bad_step(self, step: int, last_step: int, name: str, value: float) -> BadStep:
-        """A step of this window with its global batch; to be asked for on all ranks."""
-        samples_and_views = self._batches[step - last_step - 1].to(self._steps[0]["loss"].device)
-        return BadStep(step, name, value, *gather_rows(samples_and_views).T.tolist())
-
-    def close(self, ranks: int) -> tuple[dict[str, float], float]:
-        """(means over the window and all ranks with pace, seconds of the window); the next window begins."""
-        names = list(self._steps[0])
-        means = torch.stack([torch.stack([*step.values()]) for step in self._steps]).mean(0).double().cpu()
+        table = torch.stack(self._steps)
         pace = torch.tensor([time.perf_counter() - self._began, self._waited], dtype=torch.float64)
-        device = self._steps[0][names[0]].device
-        *values, seconds, waited = mean_over_ranks(torch.cat([means, pace]).to(device)).tolist()
+        means = torch.cat([table.mean(0).double(), pace.to(table.device, non_blocking=True)])
         faces = sum(len(batch) for batch in self._batches) * ranks
+        of_ranks = gather_rows(table[None])
+        report = Report(last_step, self._names, mean_over_ranks(means), of_ranks, largest_weight, self._batches, faces)
         self._start()
-        numbers = dict(zip(names, values, strict=True))
-        return numbers | {"faces_per_second": faces / seconds, "data_wait": waited / seconds}, seconds
+        return report

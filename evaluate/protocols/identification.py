@@ -8,7 +8,8 @@ probes), whatever its rank.
 in the other one are the strangers. The threshold is the max(int(n x) - 1, 0)-th highest of the n strangers' best
 scores, counted from 0; a hit must be at rank 1 and above it. TPIR is the mean of the two galleries.
 
-Scores equal to the threshold do not count as above it. A person is one template in a gallery.
+Scores equal to the threshold do not count as above it. A person is one template in a gallery. Scores are those
+of the exact search (`nearest`), in float32, on a GPU where FAISS has one.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,10 @@ from evaluate.protocols.nearest import search
 
 IDENTIFICATION_RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)
+# Neighbours of a probe that are asked for at first: its mate is among them, or the probe is asked for more.
+_DEPTH = 64
+# Probe-neighbour pairs of a search.
+_PAIRS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,8 @@ def closed_set(
     if (mates < 0).any():
         lost = subjects[np.argmin(mates)]
         raise DataError(f"{int((mates < 0).sum())} probes have no mate in the gallery (person {lost} first)")
-    mate_scores, mate_ranks = _mates(gallery.rows, probes, mates)
     wanted = [max(1, int(np.ceil(len(probes) * fpir))) for fpir in fpirs]
-    wrong = _highest_wrong(gallery.rows, probes, mates, max(wanted))
+    mate_scores, mate_ranks, wrong = _among_all(gallery.rows, probes, mates, max(wanted))
     thresholds = [float(wrong[min(count, len(wrong)) - 1]) if len(wrong) else -np.inf for count in wanted]
     return Identification(
         probes=len(probes),
@@ -97,7 +101,7 @@ def two_galleries(
         known = mates >= 0
         if known.all() or not known.any():
             raise DataError(f"gallery G{number} has {int(known.sum())} known probes of {len(probes)}: no open set")
-        scores, mate_ranks = _mates(gallery.rows, probes[known], mates[known])
+        scores, mate_ranks, _ = _among_all(gallery.rows, probes[known], mates[known], 1)
         strangers = np.sort(search(gallery.rows, probes[~known], 1)[0][:, 0])[::-1]
         cuts = [float(strangers[max(int(len(strangers) * fpir) - 1, 0)]) for fpir in fpirs]
         tpirs.append([float(np.mean((mate_ranks == 1) & (scores > cut))) for cut in cuts])
@@ -113,27 +117,53 @@ def two_galleries(
     )
 
 
-def _mates(gallery: np.ndarray, probes: np.ndarray, mates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Score and rank (1 is best) of each probe's mate, in blocks of bounded memory."""
-    scores, ranks = np.empty(len(probes), gallery.dtype), np.empty(len(probes), np.int64)
-    height = max(1, (1 << 22) // len(gallery))
-    for start in range(0, len(probes), height):
-        block = slice(start, start + height)
-        # The mate's score must come out of the same product as its rivals', or rounding makes it its own rival.
-        matrix = probes[block] @ gallery.T
-        scores[block] = matrix[np.arange(len(matrix)), mates[block]]
-        ranks[block] = 1 + (matrix > scores[block][:, None]).sum(axis=1)
-    return scores, ranks
+def _among_all(
+    gallery: np.ndarray, probes: np.ndarray, mates: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every probe's mate among the whole gallery, and who comes before it.
+
+    All scores are those of one exact search, so that rounding makes no mate its own rival: the first neighbours of each
+    probe, then more of those probes for which they do not tell.
+
+    Args:
+        mates: (Q,) gallery row of each probe's person.
+        count: how many of the highest wrong scores are wanted.
+
+    Returns:
+        scores (Q,) float32 and ranks (Q,) of the mates (1 is best, equal scores do not count against a mate), and the
+        `count` highest scores between a probe and a person it is not, descending.
+    """
+    scores, ranks, wrong = np.empty(len(probes), np.float32), np.empty(len(probes), np.int64), np.empty(0, np.float32)
+    asked = _parts(np.arange(len(probes)), min(_DEPTH, len(gallery)))
+    while asked:
+        rows, depth = asked.pop()
+        near, found = search(gallery, probes[rows], depth)
+        is_mate = found == mates[rows][:, None]
+        there = is_mate.any(axis=1)
+        mate_scores = near[np.arange(len(rows)), is_mate.argmax(axis=1)]
+        # What lies beyond the neighbours found is not above the last of them.
+        told = there & (near[:, -1] <= _lowest_wanted(np.concatenate([wrong, near[~is_mate]]), count))
+        told |= depth == len(gallery)
+        scores[rows[told]] = mate_scores[told]
+        ranks[rows[told]] = 1 + (near[told] > mate_scores[told][:, None]).sum(axis=1)
+        wrong = _highest(np.concatenate([wrong, near[told][~is_mate[told]]]), count)
+        asked += _parts(rows[~told], min(8 * depth, len(gallery)))
+    return scores, ranks, wrong
 
 
-def _highest_wrong(gallery: np.ndarray, probes: np.ndarray, mates: np.ndarray, count: int) -> np.ndarray:
-    """The `count` highest scores between a probe and a person it is not, descending."""
-    best = np.empty(0, gallery.dtype)
-    height = max(1, (1 << 22) // len(gallery))
-    for start in range(0, len(probes), height):
-        block = slice(start, start + height)
-        matrix = probes[block] @ gallery.T
-        matrix[np.arange(len(matrix)), mates[block]] = -np.inf
-        above = matrix[matrix > (best[-1] if len(best) == count else -np.inf)]
-        best = np.sort(np.concatenate([best, above]))[::-1][:count]
-    return best
+def _parts(rows: np.ndarray, depth: int) -> list[tuple[np.ndarray, int]]:
+    """Rows in blocks whose neighbours take a bounded amount of memory."""
+    height = max(1, _PAIRS // depth)
+    return [(rows[at : at + height], depth) for at in range(0, len(rows), height)]
+
+
+def _lowest_wanted(scores: np.ndarray, count: int) -> float:
+    """The `count`-th highest score; what is not above it cannot be one of the `count` highest."""
+    return float(_highest(scores, count)[-1]) if len(scores) >= count else -np.inf
+
+
+def _highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """The `count` highest, descending."""
+    if len(scores) > count:
+        scores = np.partition(scores, len(scores) - count)[len(scores) - count :]
+    return np.sort(scores)[::-1]

@@ -4,6 +4,9 @@ It is FAISS's brute force over the gallery where it lies, in blocks: no index is
 memory stays at one block of scores. With faiss-gpu and a CUDA device it runs there, else on the CPU.
 """
 
+from functools import cache
+from typing import Any
+
 import faiss
 import numpy as np
 
@@ -62,6 +65,11 @@ def checked_rows(rows: np.ndarray, what: str) -> np.ndarray:
 
 def _nearest(probes: np.ndarray, gallery: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if gpus() and k <= _GPU_MAX_K:
-        resources = faiss.StandardGpuResources()
-        return faiss.knn_gpu(resources, probes, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+        return faiss.knn_gpu(_gpu_resources(), probes, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
     return faiss.knn(probes, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
+
+
+@cache
+def _gpu_resources() -> Any:
+    # They come with 1.5 GiB of scratch memory on the card: one for all blocks.
+    return faiss.StandardGpuResources()

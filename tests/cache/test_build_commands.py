@@ -113,7 +113,7 @@ def test_hours_left_are_the_rows_left_by_the_pace_of_all(typed):
 
 
 def test_seal_finishes_what_a_killed_seal_left_and_a_sealed_cache_is_only_read(typed, monkeypatch):
-    def interrupt(path: Path) -> None:
+    def interrupt(path: Path, threads: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -1,27 +1,34 @@
 """Sums of classes and cosines with the others equal what loops over rows say, whatever the order of the labels."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from cache.classes import add_to_classes, cosines_with
+from cache.classes import UNIT_BITS, cosines_with, sums_of_rows
 from cache.people import chosen_people
 from common.errors import ConfigError
 
 
-def test_rows_in_any_order_are_added_to_their_classes():
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_sums_of_rows_are_exact_whatever_the_order(dtype):
     random = np.random.default_rng(0)
-    labels, rows = random.integers(0, 5, 40), random.standard_normal((40, 3)).astype(np.float32)
-    sums = np.ones((7, 3))
-    add_to_classes(sums, labels, rows)
-    add_to_classes(sums, labels[:0], rows[:0])
-    for label in range(7):
-        expected = 1 + sum((row.astype(float) for row in rows[labels == label]), np.zeros(3))
-        np.testing.assert_allclose(sums[label], expected, rtol=1e-6)
+    labels, rows = random.integers(0, 5, 10_000) * 3, random.standard_normal((10_000, 3)) / 3
+    rows = np.ldexp(np.rint(np.ldexp(rows, 24)), -24).astype(dtype).astype(np.float32)  # as float16 and int8 store them
+    classes, sums = sums_of_rows(labels, rows)
+    assert classes.tolist() == [0, 3, 6, 9, 12]
+    for label, found in zip(classes, sums, strict=True):
+        exact = [sum(map(Fraction, column)) for column in rows[labels == label].T.tolist()]
+        assert [Fraction(int(n), 2**UNIT_BITS) for n in found] == exact
+    again = random.permutation(10_000)
+    assert np.array_equal(sums_of_rows(labels[again], rows[again])[1], sums)
 
 
 def test_cosines_do_not_depend_on_the_length_of_the_others_and_are_0_with_nothing():
     rows, others = np.array([[1.0, 0], [0.6, 0.8], [1, 0]]), np.array([[5.0, 5], [3, 4], [0, 0]])
     np.testing.assert_allclose(cosines_with(rows, others), [0.5**0.5, 1, 0])
+    long = others.astype(np.int64) << 40  # squares beyond int64
+    np.testing.assert_allclose(cosines_with(rows, long), [0.5**0.5, 1, 0])
 
 
 def test_people_are_chosen_in_exactly_one_way():

@@ -45,7 +45,7 @@ def subset() -> None:
 
 def stop_before_the_seal() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cache.build.seal", lambda path: None)
+        patch.setattr("cache.build.seal", lambda *_: None)
         run(build)
 
 

@@ -114,7 +114,7 @@ def test_a_whole_shard_of_other_length_in_the_place_of_one_is_refused(path, name
 def test_labels_changed_before_the_seal_are_refused_and_mended(world):
     whole = tree(build_here())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cache.build.seal", lambda path: None)
+        patch.setattr("cache.build.seal", lambda *_: None)
         build_here(cache={"path": "caches/half"})
     shards = [Path("caches/half/label/c") / name for name in ("0", "1")]
     first, second = (shard.read_bytes() for shard in shards)

@@ -1,18 +1,20 @@
 """Class centres and confidences are those of a brute-force loop over the stored rows."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
 from cache.build import build
-from cache.format import layout_of, read_runtimes
+from cache.format import Layout, layout_of, read_runtimes
 from cache.reader import TeacherCache
+from cache.seal import class_sums
 from common.errors import CacheError
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import open_source
-from tests.tiny import TinyTeacher, experiment, jpegs
+from tests.tiny import TinyTeacher, experiment, jpegs, tree
 
 
 def build_uneven(world, **cache) -> zarr.Group:
@@ -56,6 +58,25 @@ def test_leave_one_out_takes_the_centre_without_any_view_of_the_sample(world, dt
             want = rows[view, sample] @ center
             assert group["confidence"][view, sample] == pytest.approx(want, abs=1e-6), sample
     np.testing.assert_allclose(group["center"][3], unit(rows[:, labels == 3].sum((0, 1))), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
+@pytest.mark.parametrize("confidence", ["center", "leave_one_out"])
+def test_any_number_of_threads_seals_to_the_same_bytes(world, dtype, confidence):
+    sealed = []
+    for threads in (1, 2, 5):
+        config = experiment(cache={"dtype": dtype, "confidence": confidence, "path": f"caches/{threads}"})
+        sealed.append(tree(build(config, open_source("data/faces"), TinyTeacher(), threads=threads, quiet=True)))
+    different = {file for file in sealed[0] for other in sealed[1:] if other[file] != sealed[0][file]}
+    assert different <= {"zarr.json", "ledger/zarr.json"}, "where the number of threads is recorded"
+
+
+def test_threads_that_add_to_one_class_at_once_lose_nothing(monkeypatch):
+    layout = Layout(2, 8 * 400, 512, 2, "float32", shard_rows=8, chunk_rows=8)
+    monkeypatch.setattr("cache.seal._rows", lambda *_: np.full((8, 512), 0.25, np.float32))
+    labels, kept = np.ones(layout.samples, np.int32), np.ones(layout.samples, bool)
+    sums = class_sums(Path("nowhere"), layout, labels, kept, threads=8)
+    assert (sums == np.array([[0], [2 * 8 * 400 * 2**34]])).all()
 
 
 def test_leaving_out_lowers_the_confidence_of_small_classes(world):

@@ -11,7 +11,7 @@ from cache.reader import TeacherCache
 from common.errors import CacheError
 from common.faces.sources import open_source
 from common.faces.views import Views, pixel_digest
-from distill.batches import FaceBatches
+from distill.batches.face_batches import FaceBatches
 from distill.train import train
 from tests.tiny import TinyTeacher, experiment
 

@@ -11,7 +11,7 @@ from cache.reader import TeacherCache
 from cache.several import TeacherEnsemble
 from common.faces.sources import open_source
 from common.faces.views import Views
-from distill.batches import FaceBatches
+from distill.batches.face_batches import FaceBatches
 from distill.plan import plan_training
 from distill.run import checkpoints
 from distill.step import Trainer

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from common.config import ModelConfig
+from common.faces.epochs import epoch_order
 from common.faces.sources import open_source
-from common.faces.views import epoch_order, view_numbers
+from common.faces.views import view_numbers
 from common.models.face_model import open_model
 from distill.run.parts import new_trainer
 from distill.run.students import export

@@ -9,7 +9,8 @@ import torch
 from cache.reader import TeacherCache
 from common.faces.sources import open_source
 from common.faces.views import Views
-from distill.batches import EpochOrder, FaceBatches
+from distill.batches.epochs import EpochOrder
+from distill.batches.face_batches import FaceBatches
 from tests.distill.small_runs import equal, final_state, on_ranks, run
 from tests.tiny import experiment
 
@@ -24,7 +25,7 @@ def test_batches_of_a_split_head_have_every_ranks_labels_and_teacher_and_ones_ow
     batches = [
         [
             FaceBatches(source, Views("flip"), cache, True, (112, 112), rows_of_rank=order.rows_of_rank)[
-                next(iter(order))
+                next(order.from_step(0))
             ]
             for order in row
         ]

@@ -11,7 +11,7 @@ from common.config import TrainConfig
 from common.faces.pixels import encode_jpeg
 from common.faces.sources import open_source
 from common.faces.views import Views
-from distill.batches import FaceBatches
+from distill.batches.face_batches import FaceBatches
 from distill.head.head import build_head
 from distill.step import Trainer
 from tests.distill.small_runs import CPU

@@ -8,6 +8,7 @@ from torch import nn
 
 from common.config import TrainConfig
 from common.runtime import mean_over_ranks, world_size
+from distill import sync_batchnorm
 from distill.batches import TrainingBatch
 from distill.head.head import build_head
 from distill.step import Trainer
@@ -36,17 +37,67 @@ def passed(net: nn.Module, rows: slice) -> dict[str, torch.Tensor]:
     return {"y": y.detach(), "x": x.grad, **gradients, **dict(net.named_buffers())}
 
 
-def norm_on_rank(rank: int, affine: bool) -> None:
+def stats(x, eps):
+    variance, mean = torch.var_mean(x.transpose(0, 1).flatten(1), 1, correction=0)
+    return mean, torch.rsqrt(variance + eps)
+
+
+def joined_stats(x, means, inverses, running_mean, running_var, momentum, eps, counts):
+    part, total = (counts / counts.sum())[:, None], counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (inverses**-2 - eps + means**2)).sum(0) - mean**2
+    running_mean.lerp_(mean, momentum)
+    running_var.lerp_(variance * total / (total - 1), momentum)
+    return mean, torch.rsqrt(variance + eps)
+
+
+def wide(channels, x):
+    return channels.view(1, -1, *[1] * (x.dim() - 2))
+
+
+def normalised(x, weight, bias, mean, inverse, eps):
+    unit = (x - wide(mean, x)) * wide(inverse, x)
+    return unit if weight is None else unit * wide(weight, x) + wide(bias, x)
+
+
+def sums(grad, x, mean, inverse, weight, of_x, of_weight, of_bias):
+    dims = [0, *range(2, x.dim())]
+    along, slope = grad.sum(dims), (grad * (x - wide(mean, x))).sum(dims)
+    return along, slope, slope * inverse if of_weight else None, along if of_bias else None
+
+
+def gradient(grad, x, mean, inverse, weight, along, slope, counts):
+    total = counts.sum()
+    moved = grad - wide(along / total, x) - (x - wide(mean, x)) * wide(inverse**2 * slope / total, x)
+    return moved * wide(inverse if weight is None else inverse * weight, x)
+
+
+# What torch's kernels for CUDA give, from what its SyncBatchNorm does with them.
+KERNELS = {
+    "batch_norm_stats": stats,
+    "batch_norm_gather_stats_with_counts": joined_stats,
+    "batch_norm_elemt": normalised,
+    "batch_norm_backward_reduce": sums,
+    "batch_norm_backward_elemt": gradient,
+}
+
+
+def norm_on_rank(rank: int, affine: bool, kernels: bool) -> None:
+    if kernels:
+        sync_batchnorm._GlobalNorm = sync_batchnorm._KernelNorm
+        for name, kernel in KERNELS.items():
+            setattr(torch, name, kernel)
     rows = ROWS // world_size()
     mine = passed(synchronise(norms(affine)), slice(rank * rows, (rank + 1) * rows))
     torch.save(mine, f"norm{rank}.pt")
 
 
 @pytest.mark.parametrize("affine", [True, False])
-def test_outputs_gradients_and_statistics_are_those_of_all_rows(tmp_path, monkeypatch, affine):
+@pytest.mark.parametrize("kernels", [False, True], ids=["", "kernels"])
+def test_outputs_gradients_and_statistics_are_those_of_all_rows(tmp_path, monkeypatch, affine, kernels):
     monkeypatch.chdir(tmp_path)
     whole = passed(norms(affine), slice(None))
-    on_ranks(4, norm_on_rank, affine)
+    on_ranks(4, norm_on_rank, affine, kernels)
     parts = [torch.load(f"norm{rank}.pt", weights_only=True) for rank in range(4)]
     for name, expected in whole.items():
         if name in ("x", "y"):

@@ -12,7 +12,8 @@ from common.errors import CacheError, ConfigError, UserError
 from common.faces.sources import open_source
 from common.faces.views import Views
 from common.models.face_model import open_model
-from distill.batches import FaceBatches, epoch_batches
+from distill.batches.epochs import epoch_batches, samples_in_order
+from distill.batches.face_batches import FaceBatches
 from distill.run import checkpoints
 from distill.run.parts import open_cache
 from tests.distill.small_runs import curves, equal, run
@@ -21,11 +22,11 @@ from tests.tiny import TinyTeacher, experiment
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_global_batches_do_not_depend_on_the_number_of_ranks(ranks):
-    views = ViewsConfig()
-    whole = list(epoch_batches(np.arange(103), views, seed=5, epoch=3, batch=12, rank=0, ranks=1))
-    parts = [list(epoch_batches(np.arange(103), views, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
+    views, order = ViewsConfig(), samples_in_order(np.arange(103), 3, 5)
+    whole = list(epoch_batches(order, views, seed=5, epoch=3, batch=12, rank=0, ranks=1))
+    parts = [list(epoch_batches(order, views, 5, 3, 12 // ranks, r, ranks)) for r in range(ranks)]
     assert len(whole) == 8
-    for step, (samples, shown) in enumerate(whole):
+    for step, (samples, shown, _) in enumerate(whole):
         assert np.array_equal(np.concatenate([parts[r][step][0] for r in range(ranks)]), samples)
         assert np.array_equal(np.concatenate([parts[r][step][1] for r in range(ranks)]), shown)
 

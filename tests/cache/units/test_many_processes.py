@@ -162,12 +162,12 @@ def test_two_that_want_to_seal_seal_once(whole, monkeypatch):
     sealed: list[int] = []
     from cache.build import seal
 
-    def sealing(path: Path) -> None:
+    def sealing(path: Path, threads: int) -> None:
         sealed.append(1)
         second = start()
         time.sleep(0.5)
         assert second.is_alive(), "it waits for the first"
-        seal(path)
+        seal(path, threads)
         waiting.append(second)
 
     waiting: list[BaseProcess] = []

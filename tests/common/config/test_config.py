@@ -231,7 +231,8 @@ def test_the_default_recipe_is_the_published_one():
     train = config.train
     assert (train.epochs, train.batch_size, train.lr, train.lr_batch) == (26, 384, 0.1, 512)
     assert (train.milestones, train.warmup_epochs, train.gradient_norm) == ((8, 14, 20, 25), 1, 5.0)
-    assert len(config.evaluate.sets) == 7
+    pairs = ("lfw", "cfp_fp", "cfp_ff", "agedb_30", "calfw", "cplfw", "vgg2_fp")
+    assert tuple(config.evaluate.sets) == (*pairs, "ijbb", "ijbc", "tinyface")
 
 
 def test_every_option_is_known_here():

@@ -150,3 +150,23 @@ def test_only_rgb_pictures_are_encoded(shape):
 def test_the_decoder_names_library_and_version():
     assert cv2.__version__ in decoder_version()
     assert "jpeg" in decoder_version().lower()
+
+
+@pytest.mark.parametrize("size", [(48, 40), (112, 112), (17, 3)])
+def test_a_picture_decoded_into_place_is_the_one_decoded_anew(picture, size):
+    image = pytest.importorskip("PIL.Image")
+    noisy = cv2.resize(picture, size[::-1]) ^ np.random.default_rng(0).integers(0, 64, (*size, 3), np.uint8)
+    inks = io.BytesIO()
+    image.fromarray(np.dstack([noisy, noisy[:, :, 0]]), "CMYK").save(inks, "JPEG")
+    png = cv2.imencode(".png", noisy)[1].tobytes()
+    turned = b"\xff\xd8\xff\xe1" + (8).to_bytes(2, "big") + b"Exif\0\0" + encode_jpeg(noisy)[2:]
+    for jpeg in (*variants(noisy), inks.getvalue(), png, turned):
+        expected = decode_rgb(jpeg, "here")
+        for shape in (size, (size[0] + 1, size[1]), (size[0] - 1, size[1]), size[::-1]):
+            out = np.zeros((*shape, 3), np.uint8)
+            assert np.array_equal(decode_rgb(jpeg, "here", out), expected)
+    out = np.zeros((*size, 3), np.uint8)
+    assert all(decode_rgb(jpeg, "here", out) is out for jpeg in variants(noisy))
+    damaged = encode_jpeg(noisy)[:-40] + encode_jpeg(noisy)[-20:]
+    with pytest.raises(DataError, match="record 7: the JPEG is damaged"):
+        decode_rgb(damaged, "record 7", out)

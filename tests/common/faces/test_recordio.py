@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from common.errors import DataError
 from common.faces.pixels import decode_rgb
+from common.faces.record_chunks import READ_AHEAD
 from common.faces.recordio import MAGIC, Record, Records, RecordWriter
 from common.faces.recordio_index import BLOCK, read_index
 
@@ -466,3 +467,16 @@ def test_keys_beyond_a_key_are_those_a_plain_search_finds(tmp_path):
     found = Records(write_raws(tmp_path, dict.fromkeys(keys, b"."))).keys
     for stop in range(24):
         assert list(found.beyond(stop)) == sorted(key for key in keys if key >= stop)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 5000, READ_AHEAD - 32, READ_AHEAD - 31, 3 * READ_AHEAD])
+@pytest.mark.parametrize("label", [7.0, np.arange(2, dtype=np.float32), np.zeros(5000, np.float32)])
+def test_a_payload_alone_is_that_of_the_record(tmp_path, size, label):
+    """Within what is read at once and beyond it, one label or many, and cut where the magic stands in it."""
+    noise = np.random.default_rng(size).bytes(size)
+    payloads = [noise, noise[: size // 4 * 4] + MAGIC + noise, b""]
+    with RecordWriter(tmp_path / "a.rec", tmp_path / "a.idx") as writer:
+        for key, payload in enumerate(payloads):
+            writer.write(key, Record(0, label, key, 0, payload))
+    records = Records(tmp_path / "a.rec")
+    assert [records.payload(key) for key in range(3)] == [records[key].payload for key in range(3)] == payloads

@@ -16,6 +16,8 @@ from common.faces.pixels import encode_jpeg
 from common.faces.recordio import Record, Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.sources import FaceSource, open_source
+from common.faces.subset import SubsetSource
+from tests.cold_files import drop, resident, within
 
 COUNTS = [3, 1, 0, 4, 2]  # pictures of each identity; the third has none
 
@@ -383,3 +385,56 @@ def test_names_that_are_no_list_of_names_are_refused(emore, text):
     (emore / "identities.json").write_text(text)
     with pytest.raises(DataError, match=r"identities\.json: damaged .*: mend or remove it"):
         _ = open_source(emore).people
+
+
+@pytest.mark.parametrize("kind", ["emore", "identity_folders"])
+@pytest.mark.parametrize("chosen", [[0], [1, 2], [9, 3, 4, 0], list(range(10))])
+def test_stretches_hold_the_pictures_of_the_samples_and_of_no_others(kind, chosen, request):
+    source = open_source(request.getfixturevalue(kind))
+    stretches = source.stretches(np.array(chosen))
+    held = []
+    for file, start, size in stretches:
+        with open(file, "rb") as opened:
+            opened.seek(start)
+            held.append(opened.read(size))
+            assert len(held[-1]) == size > 0
+    for sample in range(len(source)):
+        assert any(source.jpeg(sample) in part for part in held) == (sample in chosen), sample
+    if kind == "emore":
+        neighbours = np.diff(sorted(chosen)) == 1
+        assert len(stretches) == 1 + np.count_nonzero(~neighbours), "neighbours are one stretch"
+
+
+def test_a_subset_and_a_limit_count_their_own_samples(emore):
+    whole, limited = open_source(emore), open_source(emore, max_per_identity=1)
+    some = SubsetSource(whole, np.array([3, 4, 8]))
+    assert some.stretches(np.array([2])) == whole.stretches(np.array([8]))
+    assert limited.stretches(np.array([1])) == whole.stretches(np.array([3]))
+
+
+@pytest.mark.parametrize("kind", ["emore", "identity_folders"])
+def test_announced_pictures_come_into_memory_and_no_others(kind, tmp_path):
+    """Pictures of 100 KB, so that a page of one is not one of its neighbour's."""
+    noise = np.random.default_rng(0)
+    large = [[encode_jpeg(noise.integers(0, 256, (300, 300, 3), np.uint8)) for _ in range(4)]]
+    if kind == "emore":
+        write_recordio_dataset(tmp_path / "large", large)
+    else:
+        (tmp_path / "large/person").mkdir(parents=True)
+        for number, image in enumerate(large[0]):
+            (tmp_path / f"large/person/{number}.jpg").write_bytes(image)
+    source = open_source(tmp_path / "large")
+    places = [source.stretches(np.array([sample]))[0] for sample in range(4)]
+    drop(*{place.file for place in places})
+    SubsetSource(source, np.array([0, 2])).announce(np.array([1]))
+    assert within(5, lambda: resident(places[2].file, places[2].start + 5000))
+    assert not resident(places[0].file, places[0].start + 5000)
+
+
+def test_a_picture_that_is_gone_cannot_be_announced(identity_folders):
+    source = open_source(identity_folders)
+    (identity_folders / "person_0/0000.jpg").unlink()
+    with pytest.raises(DataError, match=r"person_0/0000\.jpg"):
+        source.announce(np.array([0]))
+    with pytest.raises(FileNotFoundError):
+        source.stretches(np.array([0]))

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from common.errors import UserError
 from distill.head.centers import move_centers
@@ -22,6 +24,25 @@ def test_repeated_labels_take_the_mean_of_their_updates_in_any_order():
         moved = weight.clone()
         move_centers(moved, labels[order], alpha[order], unit_t[order])
         torch.testing.assert_close(moved, wanted)
+
+
+class Sizes(TorchDispatchMode):
+    """The largest number of elements of what operations give."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.largest = max([self.largest, *(x.numel() for x in tree_leaves(result) if isinstance(x, torch.Tensor))])
+        return result
+
+
+def test_moving_centres_takes_memory_of_the_batch_and_not_of_its_square():
+    rows, dim = 600, 4
+    labels, unit_t = torch.randint(50, (rows,)), F.normalize(torch.randn(rows, dim))
+    with Sizes() as sizes:
+        move_centers(torch.randn(50, dim), labels, torch.rand(rows), unit_t)
+    assert sizes.largest <= rows * (dim + 1)
 
 
 def test_evaluation_mode_moves_nothing():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import DataError, UserError
+from distill import train
 from distill.run.curves import Curves
 from distill.step import Trainer
 from tests.distill.conftest import EVERY_LINE
@@ -42,8 +43,8 @@ def test_a_file_in_the_place_of_the_runs_is_one_line(cached):
 def test_curves_hold_the_checkpoint_s_lines_and_none_after_it(cached, stop_at, monkeypatch):
     """The step after the checkpoint is logged, and taken again: its line must not stand there twice."""
     options = {**EVERY_LINE, "checkpoint_minutes": 1000}
-    stop_at(7, "lines", train=options)  # the newest checkpoint is of step 4, lines go on to 7
-    assert [line["step"] for line in curves("lines")] == [1, 2, 3, 4, 5, 6, 7]
+    stop_at(7, "lines", train=options)  # the newest checkpoint is of step 4, that of 7 waits for step 8
+    assert [line["step"] for line in curves("lines")] == [1, 2, 3, 4, 5, 6]
     monkeypatch.setattr(Trainer, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run("lines", train=options)
@@ -58,3 +59,22 @@ def test_curves_on_a_full_disk_are_one_line(tmp_path):
             written.add(1, {"epoch": 0.5, "loss": 1.0})
         written._file = whole
     assert "\n" not in str(error.value)
+
+
+def test_a_line_is_waited_for_when_the_next_step_is_on_its_way_and_before_a_checkpoint_at_once(cached, monkeypatch):
+    said: list[str] = []
+    step, add, save = Trainer.step, Curves.add, train.save_progress
+
+    def noted(name, function):
+        def note(*given):
+            number = given[2].step if name == "checkpoint" else given[1] if name == "line" else given[2] + 1
+            said.append(f"{name} {number}")
+            return function(*given)
+
+        return note
+
+    monkeypatch.setattr(Trainer, "step", noted("step", step))
+    monkeypatch.setattr(Curves, "add", noted("line", add))
+    monkeypatch.setattr(train, "save_progress", noted("checkpoint", save))
+    run("order", train={**EVERY_LINE, "epochs": 1, "checkpoint_minutes": 1000})
+    assert said == ["step 1", "step 2", "line 1", "step 3", "line 2", "step 4", "line 3", "line 4", "checkpoint 4"]

@@ -84,13 +84,14 @@ def test_a_window_is_the_mean_of_its_steps_and_then_empty():
     for step, loss in enumerate(losses):
         samples = torch.arange(4) + step
         window.add(TrainingBatch(samples, samples, samples, samples, None, None), {"loss": loss, "norm": loss * 2})
-    assert window.not_finite(3, ("loss", "norm")) is None
-    numbers, seconds = window.close(1)
+    report = window.close(3, torch.tensor(1.0), 1)
+    assert report.not_finite(("loss", "norm")) is None
+    numbers, seconds = report.numbers()
     assert (numbers["loss"], numbers["norm"]) == (6.0, 12.0)
     assert numbers["faces_per_second"] * seconds == pytest.approx(12)
     assert len(window) == 0
     window.add(TrainingBatch(*[torch.tensor([7, 8])] * 4, None, None), {"loss": torch.tensor(float("inf"))})
-    bad = window.not_finite(4, ("loss",))
+    bad = window.close(4, torch.tensor(1.0), 1).not_finite(("loss",))
     assert bad is not None
     assert (bad.step, bad.name, bad.value, bad.samples) == (4, "loss", float("inf"), [7, 8])
 

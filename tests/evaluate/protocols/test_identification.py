@@ -2,12 +2,23 @@
 
 import math
 
+import faiss
 import numpy as np
 import pytest
 
+from evaluate.protocols import identification, nearest
 from evaluate.protocols.identification import Gallery, closed_set, two_galleries
 
+pytestmark = pytest.mark.usefixtures("neighbours")
+
 FPIRS = (0.06, 0.2, 0.51)  # of 40 probes: 2.4, 8 and 20.4 false accepts, so that rounding up shows
+
+
+@pytest.fixture(params=[1, 3, 64])
+def neighbours(request, monkeypatch):
+    """How many neighbours are asked for at first, in blocks of two probes and more."""
+    monkeypatch.setattr(identification, "_DEPTH", request.param)
+    monkeypatch.setattr(identification, "_PAIRS", 2 * request.param)
 
 
 def tied(seed):
@@ -49,3 +60,27 @@ def test_two_gallery_rates_are_brute_forces(seed):
             known = [(row, row[at[int(who)]]) for row, who in zip(scores, subjects, strict=True) if who in at]
             tpirs.append(sum(mate >= max(row) and mate > threshold for row, mate in known) / len(known))
         assert result.tpir_at_fpir[fpir] == pytest.approx(sum(tpirs) / 2, abs=1e-15)
+
+
+def test_with_a_gpu_every_score_comes_from_its_search(monkeypatch):
+    """A stand-in for faiss-gpu whose scores are twice the CPU's: one that came from elsewhere would show."""
+    resources = object()
+
+    def on_gpu(given, probes, gallery, k, metric):
+        assert given is resources
+        assert k <= 2048
+        scores, found = faiss.knn(probes, gallery, k, metric=metric)
+        return 2 * scores, found
+
+    first, second, probes, subjects = tied(1)
+    cpu = [protocol((first, second), probes, subjects, fpirs=FPIRS) for protocol in (closed_set, two_galleries)]
+    nearest._gpu_resources.cache_clear()
+    monkeypatch.setattr(nearest, "gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: resources, raising=False)
+    monkeypatch.setattr(faiss, "knn_gpu", on_gpu, raising=False)
+    gpu = [protocol((first, second), probes, subjects, fpirs=FPIRS) for protocol in (closed_set, two_galleries)]
+    nearest._gpu_resources.cache_clear()
+    for one, other in zip(cpu, gpu, strict=True):
+        assert np.array_equal(one.mate_ranks, other.mate_ranks)
+        assert one.tpir_at_fpir == other.tpir_at_fpir
+        assert {fpir: tuple(2 * cut for cut in cuts) for fpir, cuts in one.threshold.items()} == other.threshold

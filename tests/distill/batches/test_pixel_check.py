@@ -7,8 +7,8 @@ from cache.reader import TeacherCache
 from common.errors import CacheError
 from common.faces.sources import open_source
 from common.faces.views import Views, pixel_digest
-from distill.batches import FaceBatches
-from distill.pixels import check_pixels, checked_rows
+from distill.batches.face_batches import FaceBatches
+from distill.batches.pixels import check_pixels, checked_rows
 from tests.distill.small_runs import run
 
 
@@ -45,7 +45,7 @@ def test_a_run_stops_at_a_face_that_changed(cached, monkeypatch, workers):
     """As when the file changes under a run: the fingerprint that was compared at the start still fits."""
     render = Views.render
 
-    def other(self, rgb, sample, view):
+    def other(self, rgb, sample, view, out=None):
         return 255 - rgb if sample == 8 else render(self, rgb, sample, view)
 
     monkeypatch.setattr(Views, "render", other)
