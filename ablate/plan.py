@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ablate.caches import can_build, needed_caches, state_text
+from ablate.caches import caches_of, can_build, needed_caches, state_text
 from ablate.changes import changes_text
 from ablate.file import read_ablation
 from ablate.machine import Machine
@@ -119,5 +119,6 @@ def _paces(
         try:
             paces[key] = calibrated(config, root, machine.device)
         except UserError as error:
-            plan.missing.append(f"{config.name}: {error}")
+            if all(Path(cache, "zarr.json").exists() for cache in caches_of(config)):  # else it has been said
+                plan.missing.append(f"{config.name}: {error}")
     return paces, "from a few batches alone on it" if lacking else "by the pace of finished runs"
