@@ -93,6 +93,8 @@ def _plan_time(plan: Plan, runs: Sequence[PlannedRun], root: Path, machine: Mach
         seconds = sum(steps[run.key] * paces.get(pace_key(run.config), mean) for run in open_ones)
         slots = min(machine.slots, len(open_ones))
         plan.add("time", f"about {duration_text(seconds / slots)} here, {how}; without evaluation")
+    else:
+        plan.add("time", "unknown until the caches are there, and where train.compile would compile first")
     plan.add("disk", f"up to {size_text(disk)} of checkpoints, {size_text(free_bytes(Path('runs')))} free")
     if disk > free_bytes(Path("runs")):
         plan.missing.append(f"runs: {size_text(disk)} of checkpoints do not fit: make room, or lower keep_checkpoints")
