@@ -1,1 +1,1 @@
-"""Many students of one cache: planned, run, compared by statistics a reviewer accepts, shown on one page. Begun."""
+"""Many students of one cache: a file of points and seeds, planned, run, read back, compared, shown on one page."""

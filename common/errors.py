@@ -13,6 +13,10 @@ class ConfigError(UserError):
     """A configuration file or option that cannot be used as it stands."""
 
 
+class IdleOptionError(ConfigError):
+    """Options that were changed but cannot have an effect where they stand."""
+
+
 class DataError(UserError):
     """A file that is missing, damaged, hostile, or not what it should be."""
 

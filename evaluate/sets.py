@@ -1,7 +1,8 @@
 """The three kinds of evaluation set, behind one door: a `.bin` file, an IJB folder, a TinyFace folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from common.config import MeasureConfig
 from common.embeddings import Embeddings
 from common.errors import DataError
 from evaluate.files import ArrowFaces, load_bin, read_metadata
+from evaluate.pair_people import people_of_pairs
 from evaluate.protocols import (
     FAR_TARGETS,
     FARS,
@@ -47,13 +49,15 @@ def open_set(path: Path, options: MeasureConfig = DEFAULT) -> FaceSet:
     Raises DataError naming the path if it is neither, or damaged."""
     if not path.is_dir():
         pictures, issame = load_bin(path)
+        people = cache(lambda: people_of_pairs(pictures, issame))
 
         def verify(embedded: Embeddings, flip: bool) -> Result:
             rows = embedded.rows
             fars = options.far or FAR_TARGETS
-            return ten_fold(
+            result = ten_fold(
                 rows[0::2], rows[1::2], issame, far_targets=fars, xnorm=embedded.xnorm, norms=embedded.norms
             )
+            return replace(result, people=people())
 
         sides = [f"pair {pair}{side}" for pair in range(len(issame)) for side in "ab"]
         return FaceSet(pictures, verify, lambda: tuple(sides))

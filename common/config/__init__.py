@@ -7,7 +7,7 @@ config.head.margin
 from common.config.cache import CacheConfig
 from common.config.evaluate import MeasureConfig
 from common.config.experiment import Config
-from common.config.file import load_config, toml_of
+from common.config.file import Change, Written, checked, load_config, parse_override, read_written, toml_of
 from common.config.head import HeadConfig, HeadPrecision
 from common.config.recipes import RECIPES
 from common.config.section import Positive, Precision, Section
@@ -19,6 +19,7 @@ __all__ = [
     "OPERATIONS",
     "RECIPES",
     "CacheConfig",
+    "Change",
     "ChannelOrder",
     "Config",
     "HeadConfig",
@@ -33,6 +34,10 @@ __all__ = [
     "ViewOrder",
     "ViewsConfig",
     "Warm",
+    "Written",
+    "checked",
     "load_config",
+    "parse_override",
+    "read_written",
     "toml_of",
 ]

@@ -13,7 +13,7 @@ from common.config.cache import CacheConfig
 from common.config.evaluate import EvaluateConfig
 from common.config.faces import FacesConfig
 from common.config.head import HeadConfig
-from common.config.section import Section
+from common.config.section import Idle, Section
 from common.config.student import StudentConfig
 from common.config.teacher import ModelConfig
 from common.config.train import TrainConfig
@@ -52,7 +52,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _several_caches_where_read(self) -> Self:
         if self.cache.also and not self.head.reads_teacher:
-            raise ValueError("cache.also has no effect with a head that reads no teacher: remove it")
+            raise Idle("cache.also has no effect with a head that reads no teacher: remove it")
         return self
 
     @model_validator(mode="after")
@@ -63,7 +63,7 @@ class Config(Section):
         if samples is not None and samples < train.batch_size:
             raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
         if not self.head.reads_teacher and train.verify != "sample":
-            raise ValueError("train.verify has no effect where the head reads no teacher: remove it")
+            raise Idle("train.verify has no effect where the head reads no teacher: remove it")
         if train.evaluate_every and not sets:
             raise ValueError("train.evaluate_every needs evaluate.sets, and there are none")
         if train.best_by is not None and train.best_by.partition(".")[0] not in sets:

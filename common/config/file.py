@@ -12,7 +12,7 @@ import difflib
 import re
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -20,8 +20,9 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from common.config.experiment import Config
+from common.config.section import Idle
 from common.documents import read_regular
-from common.errors import ConfigError
+from common.errors import ConfigError, IdleOptionError
 
 LARGEST = 1 << 20
 # Sections that may be one string, and the key it stands for.
@@ -33,29 +34,58 @@ class _File(NamedTuple):
     text: str
 
 
+class Written(NamedTuple):
+    """What files say, the nearer one over those it extends: values as TOML has them, and the files, nearest first."""
+
+    values: dict[str, Any]
+    files: list[_File]
+
+
+# A key, part by part, and the value it gets.
+Change = tuple[tuple[str, ...], Any]
+
+
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read and check an experiment file.
 
     overrides: `section.key=value` strings as given to `--set`; a value that is no TOML is taken as a string.
     Raises ConfigError with the file, the line and what is wrong.
     """
-    path = _file_of(Path(path))
+    return checked(read_written(path), [parse_override(text) for text in overrides])
+
+
+def read_written(path: str | Path) -> Written:
+    """What an experiment file says together with those it extends, not checked yet.
+
+    Raises ConfigError for a file that is not there or no TOML.
+    """
     try:
-        values, files = _read_with_bases(path, ())
-        given = [_parse_override(text) for text in overrides]
-        changed = dict(values)  # _put copies the tables it changes
-        for keys, value in given:
-            _put(changed, keys, value)
-        return Config.model_validate(_without_none(changed, Config))
+        return Written(*_read_with_bases(_file_of(Path(path)), ()))
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply: tables here are two deep at most") from None
+
+
+def checked(written: Written, given: Sequence[Change] = (), by: str = "--set") -> Config:
+    """The configuration, with some values changed.
+
+    by: what gave the changes, as an error names it. Raises IdleOptionError where all that is wrong is that a change has
+    no effect, else ConfigError.
+    """
+    try:
+        changed = dict(written.values)  # _put copies the tables it changes
+        for keys, value in given:
+            _put(changed, keys, value, by)
+        return Config.model_validate(_without_none(changed, Config))
+    except RecursionError:
+        raise ConfigError(f"{written.files[0].path}: nested too deeply: tables here are two deep at most") from None
     except ValidationError as error:
-        alone = _problems_of(values) if given else []
+        alone = _problems_of(written.values) if given else []
         problems = [
-            _describe(problem, files, given if given and _key(problem) not in alone else [])
+            _describe(problem, written.files, given if given and _key(problem) not in alone else [], by)
             for problem in error.errors()
         ]
-        raise ConfigError("; ".join(problems)) from None
+        idle = given and all(isinstance(problem.get("ctx", {}).get("error"), Idle) for problem in error.errors())
+        raise (IdleOptionError if idle else ConfigError)("; ".join(problems)) from None
 
 
 def _file_of(path: Path) -> Path:
@@ -139,7 +169,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+def parse_override(text: str) -> Change:
+    """`section.key=value` as given to `--set`. Raises ConfigError without an equals sign."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"--set {text}: write section.key=value")
@@ -151,7 +182,7 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     return tuple(part.strip() for part in name.split(".")), parsed["v"] if len(parsed) == 1 else value
 
 
-def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any, by: str) -> None:
     for key in keys[:-1]:
         inner = values.get(key)
         if isinstance(inner, str) and key in IN_ONE_LINE:
@@ -159,14 +190,14 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
         if inner is None:
             inner = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {'.'.join(keys)}: {key} is no table")
+            raise ConfigError(f"{by} {'.'.join(keys)}: {key} is no table")
         values[key] = dict(inner)
         values = values[key]
     values[keys[-1]] = value
 
 
-def _describe(problem: Any, files: list[_File], given: list[tuple[tuple[str, ...], Any]]) -> str:
-    """given: the --set values, where one of them made it wrong."""
+def _describe(problem: Any, files: list[_File], given: Sequence[Change], by: str) -> str:
+    """given: the changes, where one of them made it wrong."""
     loc = tuple(str(part) for part in problem["loc"])
     what = problem["msg"].removeprefix("Value error, ")
     name = ".".join(loc)
@@ -180,7 +211,7 @@ def _describe(problem: Any, files: list[_File], given: list[tuple[tuple[str, ...
         culprits = [keys for keys, _ in given if keys == key]
         culprits = culprits or [keys for keys, _ in given if keys[: len(key)] == key and (key or keys[-1] in what)]
         told = " ".join(".".join(keys) for keys in culprits or [keys for keys, _ in given])
-        return f"--set {told}: {what}" if told == name or not name else f"--set {told}: {name}: {what}"
+        return f"{by} {told}: {what}" if told == name or not name else f"{by} {told}: {name}: {what}"
     # A whole table's error says which of its keys it means in its first word.
     inner = (*key, what.split(" ", 1)[0])
     for path, text in files:

@@ -26,6 +26,10 @@ Precision = Literal["float32", "bfloat16", "float16"]
 AnyPrecision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
+class Idle(ValueError):
+    """An option that was changed but cannot have an effect."""
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, values do not change after loading.
 
@@ -46,4 +50,4 @@ class Section(BaseModel):
         """An option that was changed but cannot have an effect is an error, not silence."""
         for name in fields:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} has no effect {because}: remove it")
+                raise Idle(f"{name} has no effect {because}: remove it")

@@ -4,6 +4,8 @@ A run goes on when the others have changed; with a change of these it would be a
 the cache comes from count as deciding wherever a cache built by them would hold other rows. Every option is here.
 """
 
+from typing import Any
+
 from common.config import Config, Section
 
 DECIDING: dict[str, str] = {
@@ -37,16 +39,25 @@ FREE: dict[str, str] = {
 _OF_TEACHER = ("teacher", "cache")
 
 
+def deciding_values(config: Config, of_teacher: bool | None = None) -> dict[str, Any]:
+    """The options that decide a training's numbers, by dotted key.
+
+    of_teacher: with those of teacher and cache; else where the head reads them.
+    """
+    values: dict[str, Any] = {}
+    for section, names in DECIDING.items():
+        if section in _OF_TEACHER and not (config.head.reads_teacher if of_teacher is None else of_teacher):
+            continue
+        part = getattr(config, section) if section else config
+        for name in names.split():
+            # A teacher there is not has no options.
+            value = getattr(part, name) if isinstance(part, Section) else None
+            values[f"{section}.{name}" if section else name] = value
+    return values
+
+
 def deciding_changes(before: Config, now: Config) -> list[str]:
     """One line per option that differs between two configurations and decides a training's numbers."""
-    lines = []
-    for section, names in DECIDING.items():
-        if section in _OF_TEACHER and not now.head.reads_teacher:
-            continue
-        old, new = (getattr(config, section) if section else config for config in (before, now))
-        for name in names.split():
-            # A teacher there was not has no options.
-            was, is_now = (getattr(part, name) if isinstance(part, Section) else None for part in (old, new))
-            if was != is_now:
-                lines.append(f"{f'{section}.' if section else ''}{name} was {was!r}, is {is_now!r}")
-    return lines
+    read = now.head.reads_teacher
+    old, new = deciding_values(before, read), deciding_values(now, read)
+    return [f"{key} was {old[key]!r}, is {new[key]!r}" for key in new if old[key] != new[key]]

@@ -49,6 +49,7 @@ class VerificationResult:
     distances: np.ndarray  # (P,) float64
     issame: np.ndarray  # (P,) bool
     norms: np.ndarray | None = None  # (2P,) length of each embedding, pair i at 2i and 2i + 1
+    people: np.ndarray | None = None  # int64 (P,2), who is on either side (evaluate/pair_people.py)
 
     @property
     def impostors(self) -> int:
@@ -63,7 +64,7 @@ class VerificationResult:
     def summary(self) -> dict[str, Any]:
         """The numbers for JSON: everything but the long arrays. Thresholds are cosines, and beside them the squared
         distances that the protocol works with."""
-        special = {"fpr", "tpr", "distances", "issame", "norms", "threshold", "fold_thresholds"}
+        special = {"fpr", "tpr", "distances", "issame", "norms", "people", "threshold", "fold_thresholds"}
         special |= {"tar_at_far", "tar_at_most_far"}
         numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in special}
         numbers |= {"threshold": self.cosine_threshold, "threshold_squared_distance": self.threshold}

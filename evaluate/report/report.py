@@ -8,6 +8,7 @@ from common.figures import write_csv
 from common.files import write_json
 from common.text import file_name
 from evaluate.protocols import Roc, TemplateResult, TinyFaceResult, VerificationResult
+from evaluate.report.pair_file import pair_path, save_pairs
 from evaluate.report.plots import plot_cmc, plot_det, plot_roc
 from evaluate.report.score_plots import plot_quality, plot_scores
 from evaluate.sets import Result
@@ -19,7 +20,8 @@ Results = Mapping[str, Mapping[str, Result]]
 def write_report(results: Results, out: Path, skipped: Mapping[str, str] | None = None) -> list[Path]:
     """Write the report of several models into the folder `out`; the files written.
 
-    results.json has every number, results.csv one line a model and set. `skipped` says, by set, why it was left out.
+    results.json has every number, results.csv one line a model and set, pairs-SET-MODEL.npz the scores of every pair of
+    a verification set (`read_pairs`). `skipped` says, by set, why it was left out.
     Pictures show all models on one set (roc-, det-, cmc-SET.png) or one model on one set (scores-, quality-SET-MODEL);
     each has a CSV of its numbers beside it.
     """
@@ -62,6 +64,8 @@ def _pictures(name: str, by_model: Mapping[str, Result], out: Path) -> list[Path
         file = f"{file_name(name)}-{file_name(model)}"
         if isinstance(result, VerificationResult):
             curves[model] = result.roc()
+            written.append(pair_path(out, name, model))
+            save_pairs(written[-1], result)
             cosines = Roc.of(1 - result.distances / 2, result.issame)
             written += plot_scores(cosines, out / f"scores-{file}.png", f"{name}: {model}")
             if result.norms is not None:

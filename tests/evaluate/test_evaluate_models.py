@@ -116,11 +116,11 @@ def test_a_hostile_name_survives_every_table_picture_and_csv(tmp_path, face_set)
     models, sets = {HOSTILE: Linear(dim=4), "_$": Linear(dim=3), "../up": Linear(dim=3)}, {"[bold]$": face_set}
     evaluation = evaluate_models(models, sets, tmp_path / "out", quiet=True)
     assert {path.parent for path in evaluation.written} == {tmp_path / "out"}
-    assert len(set(evaluation.written)) == len(evaluation.written) == 2 + 4 + 3 * 4
+    assert len(set(evaluation.written)) == len(evaluation.written) == 2 + 4 + 3 * 5
     for path in evaluation.written:
         assert len(path.name.encode()) <= 255
         assert not set(path.name) & set(" []()$/\x1b")
-        assert path.suffix == ".png" or b"\x1b" not in path.read_bytes()
+        assert path.suffix in (".png", ".npz") or b"\x1b" not in path.read_bytes()
     rows = list(csv.DictReader((tmp_path / "out/results.csv").open(encoding="utf-8")))
     assert rows[0]["model"] == "'" + printable(HOSTILE)
     assert list(json.loads((tmp_path / "out/results.json").read_text())["results"]) == list(models)
