@@ -19,12 +19,14 @@ from evaluate.protocols.tinyface import (
     TinyFaceResult,
     evaluate_tinyface,
 )
-from evaluate.protocols.verification import FAR_TARGETS, VerificationResult, ten_fold
+from evaluate.protocols.verification import ACCURACY_STEP, FAR_TARGETS, LARGEST_DISTANCE, VerificationResult, ten_fold
 
 __all__ = [
+    "ACCURACY_STEP",
     "FARS",
     "FAR_TARGETS",
     "IDENTIFICATION_RANKS",
+    "LARGEST_DISTANCE",
     "TEMPLATE_ARRAYS",
     "TINYFACE_ARRAYS",
     "TINYFACE_RANKS",
