@@ -20,12 +20,21 @@ from evaluate.protocols.tinyface import (
     TinyFaceResult,
     evaluate_tinyface,
 )
-from evaluate.protocols.verification import FAR_TARGETS, VerificationResult, pair_distances, ten_fold
+from evaluate.protocols.verification import (
+    ACCURACY_STEP,
+    FAR_TARGETS,
+    LARGEST_DISTANCE,
+    VerificationResult,
+    pair_distances,
+    ten_fold,
+)
 
 __all__ = [
+    "ACCURACY_STEP",
     "FARS",
     "FAR_TARGETS",
     "IDENTIFICATION_RANKS",
+    "LARGEST_DISTANCE",
     "RESAMPLES",
     "TEMPLATE_ARRAYS",
     "TINYFACE_ARRAYS",
