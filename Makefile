@@ -16,6 +16,7 @@ OUT     ?=
 MUTANTS ?= 40
 FILES   ?=
 ROWS    ?=
+FORMATS ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -75,7 +76,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 8589934592
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
+.PHONY: help demo cache-teacher distill eval audit export test test-slow test-faults test-mutants test-mxnet gpu-check lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -117,6 +118,9 @@ eval: $(READY) ## Evaluate student and teacher on the config's sets
 
 audit: $(READY) ## Probable label noise and duplicate people (OUT)
 	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
+
+export: $(READY) ## Student as ONNX, fp16, int8, measured (FORMATS, OUT)
+	@$(BIN)/python -m export run --config $(call quoted,$(CONFIG)) $(if $(FORMATS),--formats $(call quoted,$(FORMATS))) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
 
 test: $(READY) ## All quick tests; on real faces too where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile

@@ -15,6 +15,7 @@ from common.models.model_check import (
     refuse_evidently_wrong,
     warning_of,
 )
+from common.models.onnx_model import EXPORTED, free_batch, read_graph, read_signature, relative_deviation
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
@@ -23,6 +24,7 @@ from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
     "DTYPES",
+    "EXPORTED",
     "IDENTITY",
     "UNIT_RGB",
     "FaceModel",
@@ -33,6 +35,7 @@ __all__ = [
     "convert_checkpoint",
     "first_known",
     "fit",
+    "free_batch",
     "hub_name",
     "identity_of",
     "kept_weights",
@@ -40,9 +43,12 @@ __all__ = [
     "labelled_sample",
     "load_weights",
     "open_model",
+    "read_graph",
+    "read_signature",
     "read_tensors",
     "refuse_evidently_wrong",
     "refuse_other_size",
+    "relative_deviation",
     "save_weights",
     "warning_of",
     "write_tensors",

@@ -35,9 +35,9 @@ class FaceModel:
     """A network together with what its weights want to see.
 
     Args:
-        weights: the file the network was loaded from.
-        contract: input contract with every field set.
-        network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32.
+        weights: the file the network was loaded from, as an attribute too.
+        contract: input contract with every field set, as an attribute too.
+        network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32, as an attribute too.
         precision: arithmetic of the network.
         runtime: what may change between machines without making it another model, as an attribute too.
     """
@@ -56,13 +56,13 @@ class FaceModel:
         self.size = contract.size
         self.dim = contract.embedding_size
         self.runtime = runtime
-        self._weights, self._contract, self._network = weights, contract, network
+        self.weights, self.contract, self.network = weights, contract, network
         self._precision = precision
         self.require_unchanged()
 
     def describe(self) -> dict[str, Any]:
         """JSON-able account of the model, for the manifest; see `common.models.identity`."""
-        return describe(self._weights, self._contract, self._precision)
+        return describe(self.weights, self.contract, self._precision)
 
     def require_unchanged(self) -> None:
         """Hash the weights again. Raises ModelError when the files are no longer those the model was named by.
@@ -70,10 +70,10 @@ class FaceModel:
         Said once when the network is loaded, so that the digest is that of the bytes it was loaded from, and by
         whoever is about to put that digest under a result.
         """
-        now = digest_of(self._weights.path)
-        if now != self._weights.sha256:
+        now = digest_of(self.weights.path)
+        if now != self.weights.sha256:
             raise ModelError(
-                f"{self._weights.path}: the weights changed while they were in use: sha256 was {self._weights.sha256}, "
+                f"{self.weights.path}: the weights changed while they were in use: sha256 was {self.weights.sha256}, "
                 f"is {now}; put the first ones back and run again"
             )
 
@@ -89,11 +89,11 @@ class FaceModel:
         Raises:
             ModelError: an embedding is not finite.
         """
-        return self._embed(faces, self._contract.channel_order)
+        return self._embed(faces, self.contract.channel_order)
 
     def embed_swapped(self, faces: np.ndarray) -> np.ndarray:
         """`embed` with red and blue exchanged, for a check of the channel order."""
-        return self._embed(faces, "rgb" if self._contract.channel_order == "bgr" else "bgr")
+        return self._embed(faces, "rgb" if self.contract.channel_order == "bgr" else "bgr")
 
     def _embed(self, faces: np.ndarray, order: str | None) -> np.ndarray:
         assert faces.dtype == np.uint8, "faces are uint8 (B,H,W,3)"
@@ -101,9 +101,9 @@ class FaceModel:
         if len(faces) == 0:
             return np.empty((0, self.dim), np.float32)
         pixels = fit(faces, self.size)
-        embeddings = self._network(pixels[..., ::-1] if order == "bgr" else pixels)
+        embeddings = self.network(pixels[..., ::-1] if order == "bgr" else pixels)
         if not np.isfinite(embeddings).all():
-            raise ModelError(f"{self._weights.name}: an embedding is not finite; try precision = 'float32'")
+            raise ModelError(f"{self.weights.name}: an embedding is not finite; try precision = 'float32'")
         return embeddings
 
 
