@@ -11,13 +11,20 @@ from click.testing import CliRunner
 from common.config import toml_of
 from export.__main__ import main
 from export.gate import read_measured
+from export.quantise import choose_floats
 from tests.library import BACKBONE
 from tests.tiny import DIM, experiment
 
 
 @pytest.fixture
 def ready(finished, monkeypatch):
-    """The library's world with an experiment file beside the run, and no time spent on timing."""
+    """The library's world with an experiment file beside the run; no time spent on timing, or on a search that an
+    untrained student would need (tests/export/quantise has it)."""
+
+    def without_search(graph, ranges, faces, mean, q01, *rest, **named):
+        return choose_floats(graph, ranges, faces, 0, 0, *rest, **named)
+
+    monkeypatch.setattr("export.students.choose_floats", without_search)
     monkeypatch.setattr("export.measure.SECONDS", 0.0)
     monkeypatch.setattr("export.measure.FEWEST", 1)
     config = experiment(
@@ -43,7 +50,7 @@ def test_an_experiment_leaves_as_measured_files_bound_to_its_cache(ready):
     assert [row.precision for row in rows] == ["float32", "int8"]
     assert {path.name for path in folder.iterdir()} == {"measured.json", *(row.file for row in rows)}
     assert rows[0].cosine_mean == pytest.approx(1)
-    assert rows[1].bytes < 0.8 * rows[0].bytes
+    assert rows[1].bytes < 0.9 * rows[0].bytes
     assert "largest deviation from PyTorch" in said
     account = json.loads(onnx.load(folder / rows[1].file).metadata_props[0].value)
     sealed = json.loads(Path("caches/lfw/zarr.json").read_text())["attributes"]
