@@ -26,6 +26,7 @@ IN      ?=
 SIZE    ?= 112x112
 DETECTOR ?= yunet
 LANDMARKS ?=
+FORMATS ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -83,7 +84,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help doctor demo photos cache-teacher distill eval ablate report audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
+.PHONY: help doctor demo photos cache-teacher distill eval ablate report audit export test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -156,6 +157,9 @@ report: $(READY) ## Their page: table, tests, curves (FORMAT, OUT)
 
 audit: $(READY) ## Probable label noise and duplicate people (OUT)
 	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
+
+export: $(READY) ## Student as ONNX, fp16, int8, measured (FORMATS, OUT)
+	@$(BIN)/python -m export run --config $(call quoted,$(CONFIG)) $(if $(FORMATS),--formats $(call quoted,$(FORMATS))) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
 
 test: $(READY) ## All quick tests; on real faces too where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile

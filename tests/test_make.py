@@ -105,6 +105,12 @@ def test_an_ablation_gets_its_slots_and_check_is_its_plan(make):
     ]
 
 
+def test_an_export_gets_its_formats_and_honours_check(make):
+    [arguments] = make("export", "GPUS=0", "CONFIG=a b.toml", "FORMATS=onnx int8", "OUT=my out", "CHECK=1")[2]
+    told = ["--config", "a b.toml", "--formats", "onnx int8", "--out", "my out", "--data", "data", "--check"]
+    assert arguments == ["-m", "export", "run", *told]
+
+
 def test_several_machines_meet_where_the_first_one_is(make):
     told = ["--nnodes=2", "--node_rank=1", "--rdzv_backend=static", "--rdzv_endpoint=first:29500"]
     [arguments] = make("distill", "GPUS=4", "NODES=2", "NODE=1", "MASTER=first:29500", "THREADS=3")[2]

@@ -17,6 +17,7 @@ from common.models.model_check import (
     warning_of,
 )
 from common.models.named import STUDENT, open_named
+from common.models.onnx_model import EXPORTED, free_batch, read_graph, read_signature, relative_deviation
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
@@ -25,6 +26,7 @@ from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
     "DTYPES",
+    "EXPORTED",
     "IDENTITY",
     "STUDENT",
     "UNIT_RGB",
@@ -38,6 +40,7 @@ __all__ = [
     "find_weights",
     "first_known",
     "fit",
+    "free_batch",
     "hub_name",
     "identity_of",
     "kept_weights",
@@ -46,9 +49,12 @@ __all__ = [
     "load_weights",
     "open_model",
     "open_named",
+    "read_graph",
+    "read_signature",
     "read_tensors",
     "refuse_evidently_wrong",
     "refuse_other_size",
+    "relative_deviation",
     "save_weights",
     "warning_of",
     "write_tensors",

@@ -159,7 +159,7 @@ from common.models import open_model
 model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=1)
 images = torch.from_numpy(np.load(sys.argv[2]))
 with torch.inference_mode():
-    np.save(sys.argv[3], model._network.module(images).numpy())
+    np.save(sys.argv[3], model.network.module(images).numpy())
 print(json.dumps(model.describe()))
 """
     with serving() as hub:
