@@ -7,6 +7,7 @@
 """
 
 from common.models.face_model import FaceModel, fit, open_model, refuse_other_size
+from common.models.hub_commit import MAY_WRITE, line_of_client, send_commit
 from common.models.identity import IDENTITY, identity_of, known_of
 from common.models.in_flight import embed_in_turn
 from common.models.model_check import (
@@ -16,7 +17,7 @@ from common.models.model_check import (
     refuse_evidently_wrong,
     warning_of,
 )
-from common.models.presets import UNIT_RGB, Preset, first_known
+from common.models.presets import UNIT_RGB, UNKNOWN, Preset, first_known, known_licence
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
 from common.models.weight_files import hub_name, kept_weights
@@ -25,7 +26,9 @@ from common.models.weights import convert_checkpoint, load_weights, save_weights
 __all__ = [
     "DTYPES",
     "IDENTITY",
+    "MAY_WRITE",
     "UNIT_RGB",
+    "UNKNOWN",
     "FaceModel",
     "Preset",
     "TeacherReport",
@@ -38,14 +41,17 @@ __all__ = [
     "hub_name",
     "identity_of",
     "kept_weights",
+    "known_licence",
     "known_of",
     "labelled_sample",
+    "line_of_client",
     "load_weights",
     "open_model",
     "read_tensors",
     "refuse_evidently_wrong",
     "refuse_other_size",
     "save_weights",
+    "send_commit",
     "warning_of",
     "write_tensors",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from torch import nn
 
@@ -172,3 +173,31 @@ print(json.dumps(model.describe()))
     assert (described["architecture"], described["channel_order"], described["mean"]) == (f"ir_{depth}", "rgb", 127.5)
     deviation = np.abs(np.load(tmp_path / "out.npy") - reference).max() / np.linalg.norm(reference, axis=1).min()
     assert deviation <= 1e-4
+
+
+def colours_to(width: int) -> bytes:
+    """An ONNX graph with the signature of InsightFace's: the mean colour of a face, mapped to `width` values."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input.1"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["colour"]),
+        helper.make_node("MatMul", ["colour", "linear"], ["683"]),
+    ]
+    linear = numpy_helper.from_array(np.eye(3, width, dtype=np.float32), "linear")
+    faces = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, ["None", 3, 112, 112])
+    rows = helper.make_tensor_value_info("683", TensorProto.FLOAT, ["None", width])
+    graph = helper.make_graph(nodes, "g", [faces], [rows], [linear])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return made.SerializeToString()
+
+
+def test_auraface_opens_by_its_repository_and_another_network_there_is_refused(hub: FakeHub, tmp_path: Path):
+    hub.repos["fal/AuraFace-v1"] = {"glintr100.onnx": colours_to(512)}
+    model = open_model(ModelConfig(weights="fal/AuraFace-v1"), tmp_path)
+    said = model.describe()
+    assert (said["repo"], said["file"], said["revision"]) == ("fal/AuraFace-v1", "glintr100.onnx", COMMIT)
+    red = np.zeros((1, 112, 112, 3), np.uint8)
+    red[..., 0] = 255
+    np.testing.assert_allclose(model.embed(red)[0, :3], [1, -1, -1], atol=1e-6)  # RGB in [-1, 1]
+    hub.repos["fal/AuraFace-v1"] = {"glintr100.onnx": colours_to(128)}
+    with pytest.raises(ModelError, match="embedding_size is 128 in the file, not 512"):
+        open_model(ModelConfig(weights="fal/AuraFace-v1"), tmp_path)
