@@ -1,7 +1,7 @@
 """Thresholds that travel with a model: read from the sidecar that `python -m evaluate calibrate` writes beside weights.
 
-    known = read_thresholds(Path("runs/lfw/student.safetensors"))      # None where it was not calibrated
-    known.for_contract()                                               # what an ONNX file's metadata say
+known = read_thresholds(Path("runs/lfw/student.safetensors"))      # None where it was not calibrated
+known.for_contract()                                               # what an ONNX file's metadata say
 """
 
 from pathlib import Path
