@@ -1,7 +1,6 @@
 """The gates' measurements of exported files, as `python -m export measure` keeps them in measured.json."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -11,21 +10,32 @@ from common.errors import DataError
 MEASURED = "measured.json"
 
 
+class Loss(BaseModel):
+    """A rate, what it lost against float32 (below 0: gained), and the paired 95 % interval of the loss. Fractions."""
+
+    rate: float
+    loss: float
+    low: float
+    high: float
+
+
 class Measured(BaseModel):
-    """One file. Cosines are with the float32 export's embeddings; rates are fractions; latencies by what was run."""
+    """One file: cosines with float32's embeddings, rates by set, milliseconds by BATCHxTHREADS, its verdict."""
 
     file: str
     bytes: int
+    cosine_mean: float
+    cosine_q01: float
+    accuracy: dict[str, Loss]
+    far: dict[str, float]
+    tar: dict[str, Loss]
+    latency_ms: dict[str, float]
     passed: bool
-    reason: str = ""
-    cosine_mean: float | None = None
-    cosine_q01: float | None = None
-    accuracy: float | None = None
-    accuracy_difference: float | None = None
-    accuracy_low: float | None = None
-    accuracy_high: float | None = None
-    tar: float | None = None
-    latency_ms: dict[str, Any] = {}
+    reason: str
+
+
+class _Document(BaseModel):
+    rows: list[Measured]
 
 
 def read_measured(folder: Path) -> list[Measured]:
@@ -33,4 +43,4 @@ def read_measured(folder: Path) -> list[Measured]:
     path = folder / MEASURED
     if not path.exists():
         return []
-    return read_document(path, list[Measured], DataError, "measure again (python -m export measure)")
+    return read_document(path, _Document, DataError, "measure again (python -m export measure)").rows

@@ -42,6 +42,15 @@ def exported(name: str, weights_sha256: str) -> None:
     onnx.save(model, OUT / name)
 
 
+def measured(file: str, passed: bool, reason: str) -> None:
+    """measured.json with one row, as the gates write it."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    loss = {"rate": 0.985, "loss": 0.0025, "low": -0.001, "high": 0.006}
+    row = {"file": file, "precision": "int8", "bytes": 5, "cosine_mean": 0.99, "cosine_q01": 0.9, "far": {"lfw": 0.01}}
+    row |= {"accuracy": {"lfw": loss}, "tar": {"lfw": loss}, "latency_ms": {"1x1": 1.5}}
+    (OUT / "measured.json").write_text(json.dumps({"rows": [row | {"passed": passed, "reason": reason}]}))
+
+
 def test_the_card_says_what_the_files_of_the_run_say(run):
     page = written(run, Licences("faces terms", "teacher terms"))
     manifest = read_manifest(Path("caches/tiny"))
@@ -79,9 +88,7 @@ def test_hostile_names_are_shown_and_not_obeyed(run):
     )
     edit(run / "sources.json", lambda value: value["caches"][0]["teacher"].update(name=HOSTILE))
     edit(run / "student.safetensors.thresholds.json", lambda value: value.update(set=HOSTILE))
-    OUT.mkdir(parents=True)
-    failed = {"file": "model.int8.onnx", "bytes": 5, "passed": False, "reason": HOSTILE}
-    (OUT / "measured.json").write_text(json.dumps([failed]))
+    measured("model.int8.failed.onnx", passed=False, reason=HOSTILE)
     page = written(run, Licences(HOSTILE, HOSTILE))
     header, body = re.fullmatch(r"---\n(.*?)\n---\n(.*)", page, re.DOTALL).groups()
     assert yaml.safe_load(header)["license"] == "other"
@@ -127,9 +134,10 @@ def test_thresholds_of_other_weights_are_refused(run):
 
 def test_what_failed_its_gates_stays_here_and_is_named(run):
     exported("model.int8.failed.onnx", "0" * 64)
-    rows = [{"file": "model.int8.failed.onnx", "bytes": 5, "passed": False, "reason": "cosine 0.91"}]
-    (OUT / "measured.json").write_text(json.dumps(rows))
-    assert "failed: cosine 0.91; not part of this repository" in written(run)
+    measured("model.int8.failed.onnx", passed=False, reason="cosine 0.91")
+    page = written(run)
+    assert "| failed, and is not part of this: cosine 0.91 |" in page
+    assert "| 98.50 (0.25; -0.10 to 0.60) |" in page
     assert "model.int8.failed.onnx" not in checked(OUT)
 
 
