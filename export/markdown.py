@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from common.text import printable
 
-_SIGNS = re.compile(r"[&<>|`*~\[\]\\#!${}@^\"]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
+_SIGNS = re.compile(r"[&<>|`*~\[\]\\#!${}@^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 _LINE_START = re.compile(r"[-+>=\d]")
 
 

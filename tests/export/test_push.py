@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ModelError
+from common.errors import ModelError, UserError
 from export.package import write_sums
 from export.push import push
 from tests.common.models.hub_repositories import Repositories
@@ -83,7 +83,7 @@ def test_a_repository_of_somebody_else_is_left_alone(repositories: Repositories,
 )
 def test_a_package_that_is_not_as_its_card_says_is_not_sent(repositories: Repositories, folder, change, says):
     change(folder)
-    with pytest.raises(ModelError, match=says):
+    with pytest.raises(UserError, match=says):
         push(folder, REPO)
     assert repositories.requests == []
 
