@@ -46,4 +46,5 @@ pytest_plugins = [
     "tests.library",
     "tests.common.models.hub_server",
     "tests.common.models.hub_repositories",
+    "tests.export.finished_run",
 ]

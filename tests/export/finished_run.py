@@ -19,7 +19,7 @@ RUN = Path("runs/tiny")
 
 
 @pytest.fixture
-def run(finished: Path) -> Path:
+def trained_run(finished: Path) -> Path:
     """runs/tiny in a working directory of its own: student, summary, sources, report, thresholds."""
     config = experiment(evaluate={"sets": {"lfw": "lfw.bin"}})
     build(config, open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)

@@ -25,6 +25,12 @@ HOSTILE = "<img src=x>|[a](http://b)`c`\n---\nlicense: mit\n"
 READER = MarkdownIt("commonmark").enable("table")
 
 
+@pytest.fixture
+def run(trained_run: Path) -> Path:
+    """runs/tiny, which has all that a card is made of."""
+    return trained_run
+
+
 def written(run: Path, licences: Licences = FREE, sheets: bool = False) -> str:
     return write_card(read_run(run), OUT, licences, sheets).read_text()
 
