@@ -91,6 +91,15 @@ def test_people_who_never_repeat_give_the_error_of_pairs():
     assert found == plain == pytest.approx(right.std() / 20, rel=0.06)
 
 
+def test_one_person_twice_among_hundreds_of_impostor_pairs_hardly_changes_the_error():
+    right = np.random.default_rng(0).random(400) < 0.8
+    people = np.arange(800).reshape(400, 2)
+    people[1, 0] = 0
+    found = Resampled([weighted_mean(right)], 400, people)
+    assert found.over_people
+    assert found.error(np.ones(1)) == pytest.approx(right.std() / 20, rel=0.12)
+
+
 def test_models_meet_on_the_same_drawn_sets_and_always_on_the_same():
     right = np.random.default_rng(0).random((2, 100)) < 0.8
     rates = [weighted_mean(right[0]), weighted_mean(right[0]), weighted_mean(right[1])]

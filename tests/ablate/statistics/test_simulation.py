@@ -47,30 +47,30 @@ def test_differences_of_the_promised_size_are_found_four_times_of_five(seeds):
 
 
 @pytest.mark.slow
-def test_forgetting_who_is_on_the_pairs_finds_too_much():
-    rng = np.random.default_rng(0)
-    known, forgotten = (over_pairs(rng, 400, None, repeat=True, known=known)[0] for known in (True, False))
+def test_forgetting_who_is_on_the_pairs_finds_differences_where_there_are_none():
+    known, forgotten = (
+        over_pairs(np.random.default_rng(0), 400, FAR, repeat=True, known=known)[0] for known in (True, False)
+    )
     assert known.rejected == near(0.05, 400)
-    assert known.covered == near(0.95, 400)
-    assert forgotten.rejected > at_most(0.05, 400)
+    assert forgotten.rejected > 1.5 * known.rejected
+    assert forgotten.covered < known.covered
 
 
 @pytest.mark.slow
-def test_tar_over_pairs_and_over_people_rejects_one_in_twenty():
-    for repeat in (False, True):
-        found, _ = over_pairs(np.random.default_rng(0), 100, FAR, repeat)
-        assert found.rejected == near(0.05, 100)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("far", [None, FAR])
 @pytest.mark.parametrize("repeat", [False, True])
-def test_over_pairs_and_people_one_in_twenty_rejects_and_promised_differences_are_found(far, repeat):
+def test_of_equal_students_one_tar_in_twenty_is_called_different_and_promised_differences_are_found(repeat):
     rng = np.random.default_rng(0)
-    found, differences = over_pairs(rng, TABLES, far, repeat)
+    found, differences = over_pairs(rng, TABLES, FAR, repeat)
     assert found.rejected == near(0.05)
     assert found.covered == near(0.95)
     smallest = smallest_over_pairs(float(differences.std()), (PEOPLE if repeat else PAIRS) - 1)
-    powered, _ = over_pairs(rng, TABLES // 4, far, repeat, truth=smallest)
+    powered, _ = over_pairs(rng, TABLES // 4, FAR, repeat, truth=smallest)
     assert powered.rejected == near(0.8, TABLES // 4)
-    assert powered.covered == near(0.95, TABLES // 4)
+
+
+@pytest.mark.slow
+def test_of_equal_students_fewer_than_one_accuracy_in_twenty_is_called_different():
+    # Thresholds chosen on drawn sets jump more than on fresh ones: intervals are a little too wide, never too narrow.
+    found, _ = over_pairs(np.random.default_rng(0), 500, None, repeat=False)
+    assert 0.005 < found.rejected <= at_most(0.05, 500)
+    assert found.covered >= 1 - at_most(0.05, 500)
