@@ -6,18 +6,6 @@ found.graph                                  # layers that hurt most are float a
 """
 
 from export.quantise.calibration import Method, calibration_faces, ranges_of
-from export.quantise.layers import layers_of
-from export.quantise.search import Agreement, Found, agreement, choose_floats
-from export.quantise.static import quantised
+from export.quantise.search import agreement, choose_floats
 
-__all__ = [
-    "Agreement",
-    "Found",
-    "Method",
-    "agreement",
-    "calibration_faces",
-    "choose_floats",
-    "layers_of",
-    "quantised",
-    "ranges_of",
-]
+__all__ = ["Method", "agreement", "calibration_faces", "choose_floats", "ranges_of"]

@@ -8,8 +8,10 @@ from onnx import helper, numpy_helper
 from common.faces import Views, epoch_order, open_source
 from common.models import Preset
 from export.contract import Form, with_contract
-from export.quantise import agreement, calibration_faces, choose_floats, layers_of, quantised, ranges_of
+from export.quantise import agreement, calibration_faces, choose_floats, ranges_of
+from export.quantise.layers import layers_of
 from export.quantise.search import embedded
+from export.quantise.static import quantised
 from export.rewrite import rewritten
 from tests.export.small_graphs import graph
 from tests.tiny import experiment
