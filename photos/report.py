@@ -78,7 +78,7 @@ def figures(table: pa.Table) -> dict[str, Any]:
 
 def _side(row: dict[str, Any]) -> float:
     x0, y0, x1, y1 = row["box"]
-    return min(x1 - x0, y1 - y0)
+    return float(min(x1 - x0, y1 - y0))
 
 
 def _quantiles(values: Iterable[float]) -> dict[str, float]:
