@@ -5,7 +5,7 @@ views = Views("flip", seed=0)                pure functions of (seed, sample, vi
 views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
-from common.faces.evaluation_sets import PROTOCOL, write_arrow, write_bin, write_protocol
+from common.faces.evaluation_sets import write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
 from common.faces.listed import write_list
 from common.faces.philox import four_words, words
@@ -23,7 +23,6 @@ __all__ = [
     "CHUNK",
     "MAGIC",
     "NAMES",
-    "PROTOCOL",
     "SELECTION",
     "FaceSource",
     "RecordWriter",
