@@ -7,7 +7,7 @@ import numpy as np
 
 from common.documents import read_document
 from common.errors import DataError
-from common.faces import ALIGNER, aligner_text, open_source
+from common.faces import ALIGNER, aligner_text, open_source, read_aligner
 from photos.faces_table import NAME, read_faces, summary
 
 
@@ -20,6 +20,8 @@ def describe(path: Path) -> str:
         account = _account(path)
         lines = [f"{path}: {len(account['pairs']):,} pairs in {len(account['folds'])} folds"]
         aligner = account.get("aligner")
+    elif (path / NAME).exists():
+        lines, aligner = [f"{path}: {summary(read_faces(path))}"], read_aligner(path)
     else:
         source = open_source(path)
         aligner = source.aligner
@@ -28,8 +30,6 @@ def describe(path: Path) -> str:
             f"{path}: {source.kind}, {len(source):,} faces of {source.num_classes:,} people",
             f"  {'a person':<11}{counts.min():,} to {counts.max():,} faces, median {np.median(counts):g}",
         ]
-        if (path / NAME).exists():
-            lines += [f"  {'photos':<11}{summary(read_faces(path))}"]
     told = aligner_text(aligner) if aligner else f"nobody says how: no {ALIGNER}"
     return "\n".join([*lines, f"  {'aligned':<11}{told}"])
 

@@ -6,7 +6,7 @@ views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
 from common.faces.epochs import epoch_order
-from common.faces.evaluation_sets import PROTOCOL, write_arrow, write_bin, write_protocol
+from common.faces.evaluation_sets import write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
 from common.faces.listed import write_list
 from common.faces.philox import four_words, signed_words, words
@@ -24,7 +24,6 @@ __all__ = [
     "CHUNK",
     "MAGIC",
     "NAMES",
-    "PROTOCOL",
     "SELECTION",
     "FaceSource",
     "RecordWriter",

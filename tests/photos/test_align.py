@@ -195,7 +195,9 @@ def test_every_photo_that_gives_no_face_has_its_reason(tmp_path, monkeypatch):
     assert (status, reason.split(" (")[0]) == ("rejected", "no picture that can be decoded")
     assert told["a/good.jpg"] == [("aligned", None, "a/good.png")]
     assert [path.name for path in (tmp_path / "out/a").iterdir()] == ["good.png"]
-    assert "1 faces aligned of 8 photos" in CliRunner().invoke(main, ["info", str(tmp_path / "out")]).output
+    said = CliRunner().invoke(main, ["info", str(tmp_path / "out")]).output
+    assert "1 faces aligned of 8 photos" in said
+    assert "template arcface" in said
 
 
 def test_of_several_faces_the_most_central_large_one_is_taken_or_all(tmp_path):

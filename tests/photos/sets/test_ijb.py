@@ -154,7 +154,7 @@ DAMAGE = {
     "no number": ("name_5pts_score.txt", 2, lambda line: line.rsplit(" ", 1)[0] + " x", "line 2: expected a name"),
     "nan": ("name_5pts_score.txt", 24, lambda line: line.rsplit(" ", 1)[0] + " nan", "line 24: expected a name"),
     "escape": ("name_5pts_score.txt", 5, lambda line: "../" + line, "line 5: '../5.jpg' is no picture below"),
-    "points": ("name_5pts_score.txt", 7, lambda line: "7.jpg" + 10 * " 5" + " 1", "line 7: the landmarks are not"),
+    "points": ("name_5pts_score.txt", 7, lambda line: "7.jpg" + 10 * " 5" + " 1", "line 7: the landmarks are all in"),
     "no crop": ("name_5pts_score.txt", 1, lambda line: line.replace("1.jpg", "77.jpg"), "77.jpg"),
     "other face": ("face_tid_mid.txt", 4, lambda line: "9" + line, "line 4: names '94.jpg' where .* has '4.jpg'"),
     "no template": ("face_tid_mid.txt", 4, lambda line: "4.jpg one 2", "line 4: 'one' is no whole number"),
