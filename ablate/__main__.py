@@ -18,6 +18,9 @@ file_option = click.option("--config", "path", required=True, help="Ablation fil
 ranks_option = click.option(
     "--ranks", type=click.IntRange(1), default=1, show_default=True, help="Ranks of each run: GPUs, or CPU processes."
 )
+slots_option = click.option(
+    "--slots", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time."
+)
 build_option = click.option("--build", is_flag=True, help="Build the caches that are missing first.")
 
 
@@ -30,6 +33,7 @@ def main() -> None:
 @file_option
 @data_option
 @overrides_option
+@slots_option
 @machine_options
 @ranks_option
 @build_option
@@ -37,15 +41,17 @@ def plan(
     path: str,
     root: Path,
     overrides: tuple[str, ...],
+    slots: int,
     device: str,
     threads: int | None,
     ranks: int,
     build: bool,
 ) -> None:
     """Print every run with what it changes, the caches, steps, hours and disk; do nothing."""
+    from ablate.machine import Machine
     from ablate.plan import plan_ablation
 
-    show_plan(plan_ablation(path, root, overrides, device, threads, ranks, build))
+    show_plan(plan_ablation(path, root, overrides, Machine.of(device, threads, slots, ranks), build))
 
 
 @main.command()
@@ -53,7 +59,7 @@ def plan(
 @data_option
 @overrides_option
 @click.option("--only", metavar="RUN", help="One run, by the digest or folder that `commands` and `plan` say.")
-@click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Runs at the same time.")
+@slots_option
 @machine_options
 @ranks_option
 @build_option

@@ -65,7 +65,8 @@ class Ablation:
 
 
 def read_ablation(path: str | Path, overrides: Iterable[str] = ()) -> Ablation:
-    """Read an ablation or an experiment file. overrides: as `--set` gives them, for all points.
+    """Read an ablation or an experiment file. overrides: as `--set` gives them, over those of every
+    point.
 
     Raises ConfigError naming file and key.
     """

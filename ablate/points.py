@@ -34,6 +34,11 @@ class PlannedRun:
     digest: str
 
     @property
+    def key(self) -> str:
+        """What the run is claimed by."""
+        return self.digest or self.config.name
+
+    @property
     def label(self) -> str:
         """Point and seed, as people are told of it."""
         return f"{self.point}, seed {self.seed}"
@@ -134,7 +139,7 @@ def _resolved(
             if any(keys[0] == "name" or keys == ("train", "seed") for keys, _ in changes):
                 raise ConfigError(f"{ablation.path}: {name}: seeds are for ablate.seeds, a name is made: remove it")
             try:
-                config = checked(ablation.written, (*ablation.overrides, *changes), f"{ablation.path}: {name}:")
+                config = checked(ablation.written, (*changes, *ablation.overrides), f"{ablation.path}: {name}:")
             except IdleOptionError as error:
                 first = first or error
                 continue

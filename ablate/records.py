@@ -22,6 +22,7 @@ from common.errors import DataError
 from common.files import appears, sha256_of, write_json
 from common.text import printable
 
+CLAIMS = Path("runs/ablations")  # what processes claim runs by
 STUDENTS = ("student.safetensors", "best.safetensors")
 # Changes the pace of an evaluation, not its numbers.
 _PACE = {"workers", "batch_size", "origin", "teacher"}
@@ -102,6 +103,13 @@ def evaluation_holds(config: Config, root: Path) -> bool:
     found = evaluated(config)
     now = asked_of(config, root, teacher=False)
     return found is not None and found.model_copy(update={"teacher": None}) == now
+
+
+def complete(config: Config, root: Path) -> bool:
+    """Whether a run is trained, and evaluated on the sets that are there."""
+    if not finished(config):
+        return False
+    return evaluation_holds(config, root) or not asked_of(config, root, teacher=False).sets
 
 
 def note_evaluation(config: Config, root: Path, teacher: bool) -> None:

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from ablate.caches import caches_of
 from ablate.changes import changes_text
 from ablate.commands import command_of
 from ablate.file import Ablation, read_ablation
 from ablate.points import PlannedRun, expand
 from ablate.records import (
+    CLAIMS,
     Report,
     evaluation_of,
     failure_of,
@@ -32,7 +34,6 @@ from common.writers import claimed_parts, workers_of
 from evaluate.report import PairScores, pair_path, read_pairs
 
 Status = Literal["done", "failed", "running", "waiting"]
-CLAIMS = Path("runs/ablations")  # what the claims on runs are named by
 
 
 class CurveLine(BaseModel):
@@ -129,7 +130,7 @@ def _run(run: PlannedRun, report: Report | None, metrics: Sequence[str], busy: M
     by_model = report.results if report is not None and finished(config) else {}
     last, best = (_numbers(by_model.get(name, {}), metrics) for name in (config.name, f"{config.name} (best)"))
     failure = failure_of(folder)
-    status: Status = "done" if last else "failed" if failure else "running" if run.digest in busy else "waiting"
+    status: Status = "done" if last else "failed" if failure else "running" if run.key in busy else "waiting"
     return Run(
         point=run.point,
         case=run.case,
@@ -221,11 +222,6 @@ def _caches(runs: Sequence[PlannedRun]) -> dict[str, str]:
         if sealed:
             digests[path] = sealed["manifest"]
     return digests
-
-
-def caches_of(config: Config) -> list[str]:
-    """The caches that a run reads, its own first."""
-    return [f"{config.cache_dir}", *config.cache.also] if config.head.reads_teacher else []
 
 
 def _busy() -> dict[str, str]:

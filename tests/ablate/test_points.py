@@ -1,0 +1,129 @@
+"""Which runs an ablation file means: points, names, digests, what is collapsed or refused."""
+
+import re
+
+import pytest
+
+from ablate.file import read_ablation
+from ablate.points import expand
+from common.config import load_config
+from common.errors import ConfigError
+
+HEADS = """
+[ablate]
+seeds = [0, 1]
+baseline = "adaface"
+metrics = ["pairs.accuracy"]
+[ablate.axes]
+"head.geometry_k" = [1.0, 3.0]
+[ablate.cases]
+arcface = { head = "arcface" }
+adaface = { head = "adadistill-adaface" }
+geometry = { head = "adadistill-adaface-geometry" }
+"""
+
+
+def points(path, ranks=1, overrides=()):
+    return expand(read_ablation(path, overrides), ranks)
+
+
+def by_label(expansion):
+    return {run.label: run for run in expansion.runs}
+
+
+def test_an_axis_without_effect_in_a_case_is_collapsed_and_named(written):
+    found = points(written(HEADS))
+    assert found.points == ["arcface", "adaface", "geometry, geometry_k=1", "geometry, geometry_k=3"]
+    assert [run.seed for run in found.runs] == [0] * 4 + [1] * 4
+    assert len({run.digest for run in found.runs}) == 8
+    assert found.baseline == "adaface"
+    assert sorted(found.notes) == [
+        "adaface, geometry_k=1: head.geometry_k without effect there, the same runs as adaface",
+        "adaface, geometry_k=3: the same runs as adaface",
+        "arcface, geometry_k=1: head.geometry_k without effect there, the same runs as arcface",
+        "arcface, geometry_k=3: the same runs as arcface",
+    ]
+
+
+def test_a_run_is_the_experiment_that_its_changes_make_of_the_base(written):
+    run = by_label(points(written(HEADS)))["geometry, geometry_k=1, seed 1"]
+    changes = ["head=adadistill-adaface-geometry", "head.geometry_k=1.0", "train.seed=1", f"name={run.config.name}"]
+    expected = load_config("base.toml", [*changes, "cache.path=caches/base"])
+    assert run.config == expected
+    assert run.config.name == f"study-geometry-geometry_k-1-seed1-{run.digest}"
+
+
+def test_renaming_a_case_or_adding_a_seed_keeps_every_run_and_its_folder(written, tmp_path):
+    before = points(written(HEADS))
+    for run in before.runs:
+        run.config.run_dir.mkdir(parents=True)
+    renamed = HEADS.replace("geometry = {", "geo = {").replace("[0, 1]", "[2, 0, 1]")
+    after = points(written(renamed, name="other"))
+    assert {run.config.run_dir for run in before.runs} < {run.config.run_dir for run in after.runs}
+    new = [run for run in after.runs if not run.config.run_dir.exists()]
+    assert {run.seed for run in new} == {2}
+
+
+@pytest.mark.parametrize(
+    "change", ["train.lr=0.06", "head.m=0.41", "faces.path=others", "train.batch_size=4", "teacher.weights=b.onnx"]
+)
+def test_a_changed_recipe_is_another_run(written, change):
+    path = written(HEADS.replace("arcface = {", "none = {").replace('"arcface"', '"adadistill-arcface"'))
+    assert not {run.digest for run in points(path).runs} & {run.digest for run in points(path, 1, [change]).runs}
+
+
+def test_what_does_not_decide_numbers_is_the_same_run(written):
+    path = written(HEADS)
+    same = points(path, 1, ["train.workers=1", "train.log_every=7", "evaluate.batch_size=3"])
+    assert [run.digest for run in points(path).runs] == [run.digest for run in same.runs]
+    assert {run.digest for run in points(path).runs}.isdisjoint(run.digest for run in points(path, ranks=2).runs)
+
+
+def test_a_teacher_reaches_only_the_students_that_read_it(written):
+    cases = 'cases = { alone = { head = "arcface" }, taught = { head = "adadistill-arcface" } }'
+    found = points(written(f'[ablate]\n{cases}\n[ablate.axes]\nteacher = ["a.onnx", "b.onnx"]\n'))
+    assert found.points == ["alone, teacher=a.onnx", "taught, teacher=a.onnx", "taught, teacher=b.onnx"]
+    assert found.notes == ["alone, teacher=b.onnx: the same runs as alone, teacher=a.onnx"]
+    caches = {run.point: f"{run.config.cache_dir}" for run in found.runs}
+    assert len({caches["taught, teacher=a.onnx"], caches["taught, teacher=b.onnx"]}) == 2, "each teacher has its cache"
+
+
+def test_the_cache_is_that_of_the_base_until_its_rows_would_differ(written):
+    path = written('[ablate.axes]\n"cache.dtype" = ["float16", "int8"]\n', head="adadistill-arcface")
+    first, second = (f"{run.config.cache_dir}" for run in points(path).runs)
+    assert first == "caches/base"
+    assert re.fullmatch(r"caches/base-[0-9a-f]{10}", second)
+
+
+def test_an_excluded_point_is_named_and_not_even_checked(written):
+    text = HEADS.replace("[ablate.axes]", '[[ablate.exclude]]\ncase = "arcface"\n[ablate.axes]')
+    found = points(written(text.replace('head = "arcface"', 'head = "arcface", "head.geometry" = "live"')))
+    assert "arcface, geometry_k=1: excluded" in found.notes
+    assert "arcface" not in found.points
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[ablate.axes]\n"train.log_every" = [1, 2]\n', r"study.toml: ablate.axes.train.log_every changes no number"),
+        ('[ablate.axes]\n"train.lrr" = [1, 2]\n', r"study.toml: lrr=1: train.lrr: unknown key; did you mean lr\?"),
+        ('[ablate.axes]\n"head.geometry_k" = [1.0, 2.0]\n', r"geometry_k changes no number of any run"),
+        ('[ablate]\nbaseline = "x"\ncases = { a = {}, b = { head.m = 0.3 } }\n', r"baseline = 'x' is no point: .*a; b"),
+        ('[ablate]\nmetrics = ["lfw.accuracy"]\n', r"ablate.metrics: lfw.accuracy: write SET.METRIC; sets are: pairs"),
+        ("[ablate]\nseeds = [1, 1]\n", r"study.toml: ablate.seeds: 1 stands there twice"),
+        ("[ablate]\nsedes = [1]\n", r"study.toml: ablate.sedes: unknown key; known here: seeds"),
+        ("[ablate]\nexclude = [{ case = 'x' }]\n", r"ablate.exclude: case = 'x' is none of \[\]"),
+        ("[ablate]\ncases = { a = { train.seed = 1 } }\n", r"seeds are for ablate.seeds"),
+        ("[ablate]\ncases = { a = {} }\nexclude = [{ case = 'a' }]\n", r"leaves no point"),
+    ],
+)
+def test_what_is_wrong_with_an_ablation_is_one_line_with_its_key(written, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        points(written(text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plain_experiment_is_one_run_in_its_own_folder(written):
+    written("")
+    (run,) = points("base.toml").runs
+    assert (run.config, run.digest, run.point) == (load_config("base.toml"), "", "base")
