@@ -12,6 +12,9 @@ NODES   ?= 1
 NODE    ?= 0
 MASTER  ?=
 SEEDS   ?= 1
+SLOTS   ?=
+BUILD   ?=
+FORMAT  ?=
 SET     ?=
 CHECK   ?=
 OUT     ?=
@@ -76,7 +79,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help doctor demo cache-teacher distill eval audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
+.PHONY: help doctor demo cache-teacher distill eval ablate report audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -95,6 +98,9 @@ help: ## This list
 	@echo '  THREADS='$(call quoted,$(THREADS))'        of each rank; else its share of the cores'
 	@echo '  NODES='$(call quoted,$(NODES))' NODE='$(call quoted,$(NODE))'  several machines, this one'"'"'s number; MASTER=HOST:PORT'
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
+	@echo '  SLOTS='$(call quoted,$(SLOTS))'         runs of an ablation at once; else one a GPU'
+	@echo '  BUILD=1         an ablation builds the caches it lacks first'
+	@echo '  FORMAT=         of a report: html md csv tex, several quoted'
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(VENV)/.installed-cpu: requirements.lock pyproject.toml
@@ -130,6 +136,12 @@ distill: $(READY) ## Stage two: train a student from the cache
 
 eval: $(READY) ## Evaluate student and teacher on the config's sets
 	@$(BIN)/python -m evaluate run $(CONFIGS) --device $(DEVICE) $(if $(OUT),--out $(call quoted,$(OUT))) $(ARGS)
+
+ablate: $(READY) ## Many students of one cache (SLOTS, BUILD)
+	@$(BIN)/python -m ablate $(if $(CHECK),plan,run) --config $(call quoted,$(CONFIG)) --device $(DEVICE) --slots $(call quoted,$(or $(SLOTS),$(filter-out 0,$(GPUS)),1)) $(if $(BUILD),--build) $(filter-out --check,$(ARGS))
+
+report: $(READY) ## Their page: table, tests, curves (FORMAT, OUT)
+	@$(BIN)/python -m ablate report --config $(call quoted,$(CONFIG)) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(OUT),--out $(call quoted,$(OUT))) $(foreach f,$(FORMAT),--format $(call quoted,$f))
 
 audit: $(READY) ## Probable label noise and duplicate people (OUT)
 	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
