@@ -15,7 +15,6 @@ from evaluate.report import write_report
 from evaluate.sets import DEFAULT, FaceSet, Result, open_set
 from evaluate.stored import EmbeddingStore, StoredEmbeddings
 
-
 PACE = "pace.json"  # faces a second of each model; apart from the results, which are the same whatever the pace
 
 

@@ -44,7 +44,9 @@ def _read(path: Path) -> dict[str, list[tuple[float, float]]]:
         except (ValidationError, RecursionError):
             continue
         epoch = numbers.get("epoch")
-        for name, value in numbers.items() if epoch is not None else ():
+        if epoch is None:
+            continue
+        for name, value in numbers.items():
             if name not in _PLACES and value is not None:
                 found.setdefault(name, []).append((epoch, value))
     return {name: curve for name, curve in found.items() if len(curve) > 1}

@@ -11,6 +11,7 @@ from cache.format import layout_of, read_manifest
 from common.documents import read_document
 from common.errors import UserError
 from common.plan import duration_text
+from evaluate.run import PACE
 
 if TYPE_CHECKING:
     from ablate.results import Run, Study
@@ -57,7 +58,7 @@ def _rows_of(cache: Path) -> int:
 
 def _teacher_pace(folder: Path) -> float | None:
     try:
-        paces = read_document(folder / "evaluation" / "pace.json", _Pace).faces_per_second
+        paces = read_document(folder / "evaluation" / PACE, _Pace).faces_per_second
     except UserError:
         return None
     return next((pace for model, pace in paces.items() if model.endswith("(teacher)") and pace > 0), None)
