@@ -6,6 +6,7 @@ claims, and another process, or the same command again, goes on from the run's l
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ablate.caches import build_caches, caches_of, needed_caches, refuse_missing
@@ -16,6 +17,7 @@ from ablate.machine import Machine, OwnPrograms, Programs
 from ablate.points import PlannedRun, expand
 from ablate.records import CLAIMS, complete, failure_of, note_failure
 from common.errors import ConfigError, UserError
+from common.failures import line_of
 from common.output import say
 from common.writers import STALE_SECONDS, Claims, at_work, refuse_busy
 
@@ -135,8 +137,12 @@ class _Work:
         except UserError as error:  # an orphan on its way out, or somebody's own training
             return self.live.state(run.key, "elsewhere", str(error))
         slot = next(slot for slot in range(self.machine.slots) if slot not in self.running)
+        try:
+            self.running[slot] = Job(run, slot, self.root, self.machine, self.programs, self.runs)
+        except OSError as error:  # a full disk, say, which need not be that of the others
+            self.claims.done(run.key)
+            return self.fail(run, line_of(error) or f"{error}")
         self.pending.remove(run)
-        self.running[slot] = Job(run, slot, self.root, self.machine, self.programs, self.runs)
         self.live.state(run.key, self.running[slot].stage)
 
     def _look_at(self, slot: int, job: Job) -> None:
@@ -155,7 +161,8 @@ class _Work:
         del self.running[slot]
         self._next_claims = 0.0
         if outcome:
-            note_failure(run.config.run_dir, outcome)
+            with suppress(OSError):  # where a full disk was the failure
+                note_failure(run.config.run_dir, outcome)
             self.failures_before[run.key] = failure_of(run.config.run_dir)
             self.fail(run, outcome)
         else:

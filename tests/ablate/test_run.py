@@ -12,6 +12,7 @@ from ablate.machine import Machine
 from ablate.results import collect
 from ablate.run import run_ablation
 from common.errors import CacheError, ConfigError
+from common.writers import only_writer
 from tests.ablate.conftest import CPU, FakePrograms
 
 MARGINS = """
@@ -167,3 +168,26 @@ def test_missing_caches_are_refused_before_anything_starts(written):
     also = written('[ablate.axes]\n"cache.also" = [[], ["caches/more"]]\n', head="adadistill-arcface")
     with pytest.raises(CacheError, match=r"caches/more: cache missing: no run of this ablation builds it"):
         run(also, build=True)
+
+
+def test_a_run_that_fails_in_one_process_is_not_tried_by_another_at_the_same_time(written):
+    path, slow = written(MARGINS.replace("0.2", "0.13").replace("[0, 1]", "[0]")), FakePrograms(steps=15, seconds=0.05)
+    processes = [in_process(path, slow, machine=Machine("cpu", 1, slots=3, ranks=1)) for _ in range(2)]
+    for process in processes:
+        process.join(40)
+        assert process.exitcode == 1, "both name it"
+    assert sorted(len(times) for times in starts().values()) == [1, 1, 1]
+
+
+def test_a_folder_that_somebody_trains_in_is_waited_for(written):
+    path = written(MARGINS.replace("[0, 1]", "[0]"))
+    busy = collect(path, DATA).runs[0].config.run_dir
+    with only_writer(busy, "a training"):
+        process = in_process(path, FakePrograms())
+        wait_for(lambda: len(list(Path("runs").glob("*/evaluation/evaluated.json"))) == 2)
+        time.sleep(1.2)
+        assert process.is_alive()
+        assert not (busy / "starts.txt").exists()
+    process.join(20)
+    assert process.exitcode == 0
+    assert starts()[busy.name] == [0]
