@@ -134,7 +134,7 @@ class Chart {
     const list = html("ul", { class: "legend" }, this.figure);
     for (const series of this.spec.series) {
       const button = html("button", { type: "button", "aria-pressed": String(!this.hidden.has(series.label)), class: series.teacher ? "teacher-line" : "" }, html("li", {}, list));
-      const mark = svg("svg", { class: `swatch ${series.teacher ? "" : `c${series.colour}`}`, viewBox: "0 0 22 10", width: 22, height: 10, "aria-hidden": "true" }, button);
+      const mark = svg("svg", { class: `swatch ${series.teacher ? "ct" : `c${series.colour}`}`, viewBox: "0 0 22 10", width: 22, height: 10, "aria-hidden": "true" }, button);
       svg("line", { class: `line ${series.teacher ? "" : `d${series.dash}`}`, x1: 1, y1: 5, x2: 21, y2: 5 }, mark);
       html("span", {}, button, series.label);
       button.addEventListener("click", () => { if (!this.hidden.delete(series.label)) this.hidden.add(series.label); this.focus = null; this.draw(); });
@@ -162,9 +162,9 @@ class Chart {
       html("b", {}, this.tip, `${this.spec.x.label.replace(/ \(.*/, "")} ${this.spec.x.format(value)}`);
       const rows = html("table", {}, this.tip);
       for (const at of found.slice(0, 10)) {
-        svg("circle", { class: "at " + (at.series.teacher ? "is-teacher" : `c${at.series.colour}`), cx: x.at(value), cy: y.at(at.y), r: 4 }, this.cross);
+        svg("circle", { class: `at ${at.series.teacher ? "ct" : `c${at.series.colour}`}`, cx: x.at(value), cy: y.at(at.y), r: 4 }, this.cross);
         const row = html("tr", {}, rows);
-        const mark = svg("svg", { class: `swatch ${at.series.teacher ? "" : `c${at.series.colour}`}`, viewBox: "0 0 10 10", width: 10, height: 10 }, html("td", {}, row));
+        const mark = svg("svg", { class: `swatch ${at.series.teacher ? "ct" : `c${at.series.colour}`}`, viewBox: "0 0 10 10", width: 10, height: 10 }, html("td", {}, row));
         svg("circle", { class: "dot", cx: 5, cy: 5, r: 4 }, mark);
         html("td", {}, row, at.series.label);
         html("td", { class: "num" }, row, this.spec.y.format(at.y));

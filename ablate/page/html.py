@@ -57,6 +57,7 @@ def html_of(study: "Study", verdicts: Mapping[str, Sequence["Verdict"]], page: P
         study=study,
         kicker="Run" if single else "Ablation",
         single=single,
+        several_seeds=len({run.seed for run in study.runs}) > 1,
         facts=_facts(study, single),
         boards=tables,
         scales=[

@@ -34,13 +34,13 @@ class Scale:
 
 def value_scale(board: Board) -> Scale | None:
     """One scale for all dots of a board. A teacher far from all students stands at its edge, or they would all be in
-    one place."""
+    one place; beside a single value it is the scale."""
     values = [value for row in board.rows for _, value in row.values]
     if not values:
         return None
     low, high = min(values), max(values)
     if known(board.teacher):
-        reach = max(high - low, 0.01)
+        reach = max(high - low, 0.01) if high > low else 1.0
         if low - reach <= board.teacher <= high + reach:
             low, high = min(low, board.teacher), max(high, board.teacher)
     return Scale(*_rounded(low, high))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ablate.statistics import Verdict
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+_JOIN = "\N{NO-BREAK SPACE}"
 _NAMES = {"accuracy": "accuracy", "auc": "AUC", "eer": "EER", "val": "VAL", "rank": "rank"}
 _AT = {"tar": "TAR @ FAR", "tar_at_far": "TAR @ FAR", "tar_at_most_far": "TAR @ FAR at most", "rank": "rank"}
 _AT |= {"tpir": "TPIR @ FPIR", "tpir_at_fpir": "TPIR @ FPIR"}
@@ -71,8 +72,8 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def sentence(verdict: "Verdict", baseline: str) -> str:
     """What a comparison showed, and where it showed nothing what it could have shown."""
     told = f"{points(verdict.difference)} points"
-    told += f" (95 % interval {between} over {verdict.over})" if (between := _interval_of(verdict)) else ""
-    told += f", p {_equals(verdict.p_holm)} after Holm's correction" if known(verdict.p_holm) else ""
+    told += f" (95{_JOIN}% interval {between} over {verdict.over})" if (between := _interval_of(verdict)) else ""
+    told += f", p{_JOIN}{_equals(verdict.p_holm)} after Holm's correction" if known(verdict.p_holm) else ""
     if verdict.word != "not told apart":
         return f"{verdict.point} is {verdict.word} than {baseline}: {told}."
     shown = ""
@@ -85,7 +86,7 @@ def beside(verdict: "Verdict") -> str:
     """How it was tested, what a reader must know of that, and the spread over pairs or people beside the seeds'."""
     parts = [verdict.test, verdict.note]
     if (pairs := verdict.over_pairs) is not None and verdict.over == "seeds":
-        p = f", p {_equals(pairs.p_holm)}" if known(pairs.p_holm) else ""
+        p = f", p{_JOIN}{_equals(pairs.p_holm)}" if known(pairs.p_holm) else ""
         parts.append(f"these students over {pairs.over}: {interval(pairs.low, pairs.high)}{p}")
     return "; ".join(part for part in parts if part)
 
@@ -117,4 +118,4 @@ def _interval_of(verdict: "Verdict") -> str:
 
 
 def _equals(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+    return f"<{_JOIN}0.001" if p < 0.001 else f"={_JOIN}{p:.3f}"

@@ -14,7 +14,8 @@ from ablate.page.leaderboard import boards
 from ablate.page.rates import Evaluated, rate_curves
 from ablate.page.savings import faces_spared
 from ablate.page.strips import value_scale
-from ablate.page.words import headline, metric_name, sentence
+from ablate.page.words import headline, metric_name
+from ablate.page.words import sentence as joined_sentence
 from ablate.results import Study
 from ablate.statistics import Verdict
 from evaluate.protocols import Roc
@@ -95,6 +96,11 @@ def test_faces_spared_are_those_read_by_runs_with_a_teacher(tmp_path: Path, monk
     assert faces_spared(study.runs, []) == 5 * 544 * 64  # arcface reads no teacher
 
 
+def sentence(verdict: Verdict, baseline: str) -> str:
+    """As it is read: where a line must not break is a space, too."""
+    return joined_sentence(verdict, baseline).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def verdict(word: str, difference: float, **changes: float) -> Verdict:
     numbers = {"low": difference - 0.01, "high": difference + 0.01, "p": 0.01, "p_holm": 0.02, "smallest_shown": 0.013}
     return Verdict("cosface", ACCURACY, difference, **(numbers | changes), word=word)  # type: ignore[arg-type]
@@ -148,3 +154,12 @@ def test_tables_hold_every_seed_and_every_point(study: Study, tmp_path: Path) ->
         for run in study.runs:
             assert not run.metrics or f"{100 * run.metrics[ACCURACY]:.2f}" in text
     assert tex.read_text().count(r"\toprule") == tex.read_text().count(r"\bottomrule") == len(study.metrics)
+
+
+def test_beside_a_single_value_the_teacher_is_the_scale(study: Study) -> None:
+    run = next(run for run in study.runs if run.metrics)
+    board = boards(replace(study, runs=[run]), {})[0]
+    scale = value_scale(board)
+    assert scale is not None
+    assert scale.holds(run.metrics[ACCURACY])
+    assert scale.holds(0.9417)
