@@ -22,6 +22,11 @@ MUTANTS ?= 40
 IMAGES  ?=
 FILES   ?=
 ROWS    ?=
+IN      ?=
+SIZE    ?= 112x112
+DETECTOR ?= yunet
+LANDMARKS ?=
+FORMATS ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -79,7 +84,7 @@ DEVICE  := $(if $(filter 0,$(GPUS)),cpu,cuda)
 .DEFAULT_GOAL := help
 # Stages follow each other, with -j2 as well: `make -j2 cache-teacher distill`.
 .NOTPARALLEL:
-.PHONY: help doctor demo cache-teacher distill eval ablate report audit test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
+.PHONY: help doctor demo photos cache-teacher distill eval ablate report audit export test test-slow test-faults test-mutants test-mxnet gpu-check rehearse lint lock clean
 
 help: ## This list
 	@echo "Run a face-recognition teacher once, distil many students from its cache."
@@ -98,6 +103,8 @@ help: ## This list
 	@echo '  THREADS='$(call quoted,$(THREADS))'        of each rank; else its share of the cores'
 	@echo '  NODES='$(call quoted,$(NODES))' NODE='$(call quoted,$(NODE))'  several machines, this one'"'"'s number; MASTER=HOST:PORT'
 	@echo "  OUT=            folder of the report or audit; else it is named by CONFIG"
+	@echo "  IN=folder OUT=data/mine SIZE=112x96 DETECTOR=mtcnn|none LANDMARKS=file"
+	@echo "                  for photos"
 	@echo '  SLOTS='$(call quoted,$(SLOTS))'         runs of an ablation at once; else one a GPU'
 	@echo '  BUILD=1         an ablation builds the caches it lacks first'
 	@echo '  FORMAT=         of a report: html md csv tex, several quoted'
@@ -128,6 +135,11 @@ doctor: $(READY) ## What is here, and what is wrong with it
 demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 	@$(BIN)/python -m demo run --seeds $(call quoted,$(SEEDS))
 
+photos: $(READY) ## Your photos to a training set (IN, OUT, SIZE, DETECTOR)
+	@test -n $(call quoted,$(IN)) -a -n $(call quoted,$(OUT)) || { echo "make photos: say IN=folder of photos and OUT=data/mine" >&2; exit 2; }
+	@$(BIN)/python -m photos align --data $(call quoted,$(DATA)) --size $(call quoted,$(SIZE)) --detector $(call quoted,$(DETECTOR)) $(if $(LANDMARKS),--landmarks $(call quoted,$(LANDMARKS))) -- $(call quoted,$(IN)) $(call quoted,$(OUT)/aligned)
+	@$(BIN)/python -m photos pack -- $(call quoted,$(OUT)/aligned) $(call quoted,$(OUT))
+
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
 	@$(PROCESSES) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)
 
@@ -145,6 +157,9 @@ report: $(READY) ## Their page: table, tests, curves (FORMAT, OUT)
 
 audit: $(READY) ## Probable label noise and duplicate people (OUT)
 	@$(BIN)/python -m cache audit --config $(call quoted,$(CONFIG)) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
+
+export: $(READY) ## Student as ONNX, fp16, int8, measured (FORMATS, OUT)
+	@$(BIN)/python -m export run --config $(call quoted,$(CONFIG)) $(if $(FORMATS),--formats $(call quoted,$(FORMATS))) $(if $(OUT),--out $(call quoted,$(OUT))) --data $(call quoted,$(DATA)) $(if $(SET),--sets $(call quoted,$(SET))) $(if $(CHECK),--check)
 
 test: $(READY) ## All quick tests; on real faces too where DATA has them
 	@DATA=$(call quoted,$(DATA)) $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist loadfile

@@ -75,7 +75,7 @@ class LiveTable:
         shown = [key for key, line in self._lines.items() if line.state not in ("waiting", "done")]
         table = Table(caption=self._caption(), caption_justify="left", box=None, pad_edge=False)
         for heading in ("run", "", "", ""):
-            table.add_column(heading, no_wrap=heading != "", overflow="ellipsis")
+            table.add_column(heading, no_wrap=True, overflow="ellipsis")
         for key in sorted(done, key=lambda key: self._lines[key].since)[-SHOWN_DONE:] + shown:
             line = self._lines[key]
             elapsed = "" if line.state in ("done", "failed") else duration_text(time.monotonic() - line.since)

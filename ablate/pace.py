@@ -23,9 +23,13 @@ def pace_key(config: Config) -> str:
 
 
 def steps_of(config: Config, root: Path, ranks: int) -> tuple[int, int]:
-    """(steps, bytes of checkpoints) of a whole run. Raises UserError where faces or cache are not there."""
+    """(steps, bytes of checkpoints) of a whole run; pictures that a cache yet to be built will skip are counted.
+
+    Raises UserError where the faces are not there.
+    """
     source = open_faces(config, root)
-    cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
+    there = config.head.reads_teacher and (config.cache_dir / "zarr.json").exists()
+    cache = open_cache(config, root, source, Views.of(config.views)) if there else None
     per_epoch = steps_in_epoch(len(kept_samples(len(source), cache)), config.train.batch_size * ranks)
     with torch.device("meta"):
         student = build_backbone(config.student.backbone, config.student.embedding_size)

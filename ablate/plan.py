@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ablate.caches import can_build, needed_caches, state_text
+from ablate.caches import caches_of, can_build, needed_caches, state_text
 from ablate.changes import changes_text
 from ablate.file import read_ablation
 from ablate.machine import Machine
@@ -93,6 +93,8 @@ def _plan_time(plan: Plan, runs: Sequence[PlannedRun], root: Path, machine: Mach
         seconds = sum(steps[run.key] * paces.get(pace_key(run.config), mean) for run in open_ones)
         slots = min(machine.slots, len(open_ones))
         plan.add("time", f"about {duration_text(seconds / slots)} here, {how}; without evaluation")
+    else:
+        plan.add("time", "unknown until the caches are there, and where train.compile would compile first")
     plan.add("disk", f"up to {size_text(disk)} of checkpoints, {size_text(free_bytes(Path('runs')))} free")
     if disk > free_bytes(Path("runs")):
         plan.missing.append(f"runs: {size_text(disk)} of checkpoints do not fit: make room, or lower keep_checkpoints")
@@ -119,5 +121,6 @@ def _paces(
         try:
             paces[key] = calibrated(config, root, machine.device)
         except UserError as error:
-            plan.missing.append(f"{config.name}: {error}")
+            if all(Path(cache, "zarr.json").exists() for cache in caches_of(config)):  # else it has been said
+                plan.missing.append(f"{config.name}: {error}")
     return paces, "from a few batches alone on it" if lacking else "by the pace of finished runs"

@@ -8,6 +8,7 @@ import numpy as np
 from cache.format import finished_units, layout_of, read_manifest, read_skipped
 from cache.reader import TeacherCache
 from cache.runtimes import runtime_lines
+from common.faces import aligner_text
 from common.plan import size_text
 
 
@@ -24,6 +25,8 @@ def describe_cache(path: Path) -> str:
         "views": f"{views['count']}, policy {views['policy']}, seed {views['seed']}",
         "store": f"{layout.dtype}, {size_text(layout.bytes_on_disk)}, created {manifest['created']}",
     }
+    if "aligner" in faces:
+        lines["aligned"] = aligner_text(faces["aligner"])
     if manifest["sealed"]:
         lines["sealed"] = f"yes, {manifest['sealed']['files']:,} files"
         lines["confidence"] = _confidence(TeacherCache(path))
@@ -33,7 +36,9 @@ def describe_cache(path: Path) -> str:
     skipped = read_skipped(path)
     if skipped:
         lines["skipped"] = f"{len(skipped):,} pictures that do not decode, such as {next(iter(skipped.values()))}"
-    told = [f"  {name:<11}{text}" for name, text in lines.items()]
+    told = [
+        _wrapped(f"  {name:<11}{text}") if name == "aligned" else f"  {name:<11}{text}" for name, text in lines.items()
+    ]
     return "\n".join([str(path), *told, *(_wrapped(f"  {'computed':<11}{line}") for line in runtime_lines(path))])
 
 

@@ -152,6 +152,16 @@ def machine_options(command: Command) -> Command:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")(command)
 
 
+def threshold_options(command: Command) -> Command:
+    """--threshold and --far: the command gets `given` and `far`, either or both None."""
+    far = click.FloatRange(0, 1, min_open=True, max_open=True)
+    command = click.option("--far", type=far, help="Judge by the model's threshold at this FAR; else at its lowest.")(
+        command
+    )
+    text = "Judge by this cosine instead of the model's calibrated one."
+    return click.option("--threshold", "given", type=click.FloatRange(-1, 1), help=text)(command)
+
+
 def check_option(command: Command) -> Command:
     """--check: print the plan and do nothing."""
     return click.option("--check", is_flag=True, help="Check config against disk and print the plan; do nothing.")(

@@ -15,9 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.faces import encode_jpeg, write_recordio_dataset
+from common.faces import encode_jpeg, write_bin, write_recordio_dataset
 from demo.faces import render_face
-from evaluate.files import write_bin
 
 IDENTITIES, PHOTOS = 600, 5
 PAIRS = 1200

@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 from common.backbones import backbone_size
 from common.config import Config
+from common.embeddings import Embeddings, embed_with_norms
 from common.errors import ConfigError
 from common.models import UNIT_RGB, TorchNetwork, fit
 from common.progress import progress
@@ -18,7 +19,6 @@ from common.runtime import barrier, gather_rows, rank, world_size
 from distill.run import Best
 from distill.step import Trainer
 from distill.undisturbed import part_of_rank, undisturbed
-from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.sets import FaceSet, open_set
 
 
@@ -74,10 +74,14 @@ class StudentEvaluation:
         return value if beaten else None
 
     def text(self, numbers: Mapping[str, float]) -> str:
+        """What is said of a student's numbers."""
+        return " ".join(f"{name} {numbers[name]:.4f}" for name in self.shown(numbers))
+
+    def shown(self, numbers: Mapping[str, float]) -> list[str]:
         """The first number of every set, which is its protocol's own, and train.best_by."""
         first = [next(name for name in numbers if name.startswith(f"{set_name}.")) for set_name in self._sets]
         chosen = dict.fromkeys([*first, self._config.train.best_by])
-        return " ".join(f"{name} {numbers[name]:.4f}" for name in chosen if name is not None)
+        return [name for name in chosen if name is not None]
 
     def _embed(self, student: "_FrozenStudent", name: str, faces: FaceSet) -> Embeddings:
         options, total = self._config.evaluate, len(faces.pictures)

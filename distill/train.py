@@ -34,6 +34,7 @@ from distill.run import (
     Run,
     Window,
     disk_bytes,
+    draw_curves,
     export,
     folded,
     forecast_text,
@@ -183,6 +184,9 @@ def _keep(config: Config, said: Said, curves: Curves, evaluation: StudentEvaluat
     """Numbers into the curves, and the student exported where they are the best so far."""
     progress, trainer = said.progress, said.run.trainer
     curves.add(progress.step, {"epoch": progress.step / len(said.run.order), **numbers})
+    curves.sync()
+    with written_or_told(config.run_dir / "curves.png"):
+        draw_curves(config.run_dir, config.name, evaluation.shown(numbers))
     value = evaluation.better(numbers, progress.best)
     if value is not None:
         assert config.train.best_by is not None
@@ -212,7 +216,5 @@ def _announce(
         f"{config.train.epochs} epochs of {len(run.order):,} steps, {len(run.source):,} faces, "
         f"{run.source.num_classes:,} people"
     )
-    say(
-        f"{config.student.backbone} in {config.train.precision} on {device}, {world_size()} rank(s), "
-        f"{threads} threads; checkpoints take up to {size_text(needed)}"
-    )
+    say(f"{config.student.backbone} in {config.train.precision} on {device}, {world_size()} rank(s), {threads} threads")
+    say(f"checkpoints take up to {size_text(needed)}")

@@ -9,6 +9,7 @@ python -m evaluate batch runs/ --on lfw=lfw.bin --out batch
 python -m evaluate compare report-a report-b
 python -m evaluate errors --model student.safetensors --on lfw=lfw.bin --out sheets
 python -m evaluate search --gallery people.npz --probes new.npz --out neighbours.csv
+python -m evaluate calibrate --model student.safetensors --on lfw=lfw.bin --far 1e-3,1e-2
 """
 
 from collections.abc import Mapping
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console, RenderableType
 
-from common.cli import Commands, check_option, experiments_options, show_plan
+from common.cli import Commands, check_option, data_option, experiments_options, show_plan, threshold_options
 from common.config import Config
 from common.output import say
-from evaluate.options import Setup, embed_options, measure_options, models_option, out_option, sets_option
+from evaluate.options import Setup, embed_options, fars_option, measure_options, models_option, out_option, sets_option
 
 if TYPE_CHECKING:
     from evaluate.run import Evaluation
@@ -130,11 +131,42 @@ def errors(models: tuple[str, ...], sets: tuple[str, ...], setup: Setup, out: Pa
 @click.option("--probes", type=click.Path(path_type=Path), required=True, help="Stored embeddings to look for.")
 @click.option("-k", "k", type=click.IntRange(1), default=5, show_default=True, help="Neighbours of each probe.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write all neighbours as CSV.")
-def search(gallery: Path, probes: Path, k: int, out: Path | None) -> None:
+@threshold_options
+@click.option("--model", help="Whose embeddings they are, to judge by the threshold calibrated for it.")
+@data_option
+def search(
+    gallery: Path,
+    probes: Path,
+    k: int,
+    out: Path | None,
+    given: float | None,
+    far: float | None,
+    model: str | None,
+    root: Path,
+) -> None:
     """Find the nearest gallery faces of probes by cosine."""
+    from common.models import open_named
     from evaluate.search_stored import search_stored
 
-    for line in search_stored(gallery, probes, k, out):
+    opened = open_named(model, root, "cpu", None) if model else None
+    for line in search_stored(gallery, probes, k, out, given, opened, far):
+        say(line)
+
+
+@main.command()
+@click.option("--model", required=True, help="Weights, ONNX, a run's folder or a Hub repository.")
+@click.option("--on", "pairs", required=True, metavar="[NAME=]PATH", help="A .bin of pairs, or a name such as lfw.")
+@fars_option
+@embed_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file to write; else WEIGHTS.thresholds.json beside them."
+)
+def calibrate(model: str, pairs: str, fars: tuple[float, ...], setup: Setup, out: Path | None) -> None:
+    """Find a model's thresholds: the cosines above which two faces are one person's, and keep them beside it."""
+    from evaluate.calibrate import calibrate_model
+
+    ((name, path),) = setup.sets((pairs,)).items()
+    for line in calibrate_model(setup.open_checkpoint(model), name, path, fars, out, setup.options):
         say(line)
 
 

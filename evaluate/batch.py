@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from common.config import MeasureConfig
 from common.documents import read_document
+from common.embeddings import Embedder
 from common.errors import DataError, UserError
 from common.files import sha256_of, write_json
-from evaluate.embed import Embedder
 from evaluate.report import csv_rows, write_rows
 from evaluate.run import evaluate_models
 from evaluate.sets import DEFAULT

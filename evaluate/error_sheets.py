@@ -7,10 +7,10 @@ import numpy as np
 
 from common.config import MeasureConfig
 from common.contact_sheets import Cell, Section, contact_sheet
+from common.embeddings import Embedder
 from common.errors import DataError
 from common.faces import decode_rgb
 from common.text import file_name
-from evaluate.embed import Embedder
 from evaluate.protocols import VerificationResult
 from evaluate.run import embeddings_of
 from evaluate.sets import DEFAULT, open_set

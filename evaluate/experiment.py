@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from common.config import Config, MeasureConfig
+from common.embeddings import embed_faces
 from common.errors import ConfigError, ModelError, UserError
-from common.models import IDENTITY, FaceModel, identity_of, open_model
+from common.models import IDENTITY, STUDENT, FaceModel, identity_of, open_model
 from common.plan import Plan, duration_text
 from common.text import file_name
-from evaluate.embed import embed_faces
-from evaluate.models import BEST, STUDENT, open_weights
+from evaluate.models import BEST, open_weights
 from evaluate.sets import DEFAULT, open_set
 
 SOME = 16  # pictures that a plan embeds to say how long all take

@@ -4,17 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.config import MeasureConfig, ModelConfig
-from common.errors import ModelError, UserError
-from common.models import FaceModel, open_model
-from evaluate.embed import Embedder
-from evaluate.files import refuse_foreign
+from common.config import MeasureConfig
+from common.embeddings import Embedder
+from common.errors import UserError
+from common.models import STUDENT, FaceModel, open_named
 from evaluate.stored import StoredEmbeddings
 
-# What a run's folder exports (`distill.run`).
-STUDENT, BEST = "student.safetensors", "best.safetensors"
-# Where the project's own files lie: a name below one of these is a path, whether the folder is there or not.
-_OWN_FOLDERS = ("runs", "data", "caches", "configs", "audits")
+BEST = "best.safetensors"  # beside a run's STUDENT
 # The sets that come with InsightFace's training faces; CVLface and AdaFace use the same files.
 KNOWN_SETS = ("lfw", "cfp_fp", "cfp_ff", "agedb_30", "calfw", "cplfw", "vgg2_fp")
 
@@ -39,8 +35,7 @@ def open_sources(
             _refuse_idle(path, options)
             sources[name] = StoredEmbeddings(path)
             continue
-        weights = str(path / STUDENT) if path.is_dir() else where
-        sources[name] = open_weights(weights, root, device, threads, options)
+        sources[name] = open_weights(where, root, device, threads, options)
     return sources
 
 
@@ -54,33 +49,8 @@ def _refuse_idle(path: Path, options: MeasureConfig) -> None:
 
 
 def open_weights(where: str, root: Path, device: str, threads: int | None, options: MeasureConfig) -> FaceModel:
-    """The model of a weights file, an ONNX file or a HuggingFace repository.
-
-    Raises ModelError for a path that is not there and DataError for a file of another kind, before anybody is asked.
-    """
-    path = Path(where)
-    if not path.exists() and not (root / path).exists() and _is_path(path, where, root):
-        raise ModelError(f"{where}: no such file or folder; a HuggingFace repository of that name is hf://{where}")
-    if path.is_file():
-        with path.open("rb") as file:
-            refuse_foreign(file.read(64), where, "model", allowed=(b"PK",))  # PyTorch's own files are zip files
-    config = ModelConfig(
-        weights=str(path.absolute()) if path.exists() else where,
-        precision=options.precision,
-        # Reduced precision pays on channels-last feature maps only (docs/teachers.md).
-        channels_last=options.precision != "float32",
-        compile=options.compile,
-    )
-    return open_model(config, root, device, threads)
-
-
-def _is_path(path: Path, where: str, root: Path) -> bool:
-    """Whether a name that is not there was meant as a path: `runs/nothere` is spelled as `owner/name` is."""
-    if where.startswith("hf://"):
-        return False
-    first, *others = path.parts or (".",)
-    below = first in _OWN_FOLDERS or Path(first).is_dir() or (root / first).is_dir()
-    return below or where.startswith((".", "/", "~")) or where.endswith("/") or len(others) != 1
+    """`common.models.open_named` in the arithmetic the options ask for."""
+    return open_named(where, root, device, threads, options.precision, options.compile)
 
 
 def named(spec: str) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from common.cli import Command, data_option, machine_options
 from common.config import MeasureConfig, Precision
 
 if TYPE_CHECKING:
-    from evaluate.embed import Embedder
+    from common.embeddings import Embedder
+    from common.models import FaceModel
     from evaluate.stored import StoredEmbeddings
 
 
@@ -53,8 +54,8 @@ class Setup:
 
         return open_sources(specs, self.root, self.device, self.threads, self.options)
 
-    def open_checkpoint(self, path: Path) -> "Embedder":
-        """A weights file as a model."""
+    def open_checkpoint(self, path: str | Path) -> "FaceModel":
+        """A weights file, a run or a repository as a model."""
         from evaluate.models import open_weights
 
         return open_weights(str(path), self.root, self.device, self.threads, self.options)
@@ -73,13 +74,9 @@ _EMBED = (
     click.option("--precision", type=click.Choice(get_args(Precision)), help="Arithmetic of PyTorch weights."),
     click.option("--compile/--no-compile", "compile", default=None, help="Run PyTorch weights through torch.compile."),
 )
+_FARS = Numbers(click.FloatRange(0, 1, min_open=True, max_open=True))
 _RATES = (
-    click.option(
-        "--far",
-        type=Numbers(click.FloatRange(0, 1, min_open=True, max_open=True)),
-        metavar="X,X",
-        help="FARs of TAR@FAR, such as 1e-4,1e-3.",
-    ),
+    click.option("--far", type=_FARS, metavar="X,X", help="FARs of TAR@FAR, such as 1e-4,1e-3."),
     click.option("--ranks", type=Numbers(click.IntRange(1)), metavar="K,K", help="Ranks of identification."),
 )
 
@@ -102,6 +99,13 @@ def embed_options(command: Command) -> Command:
 def measure_options(command: Command) -> Command:
     """Where and how to embed, and which rates to measure: the command gets `setup`."""
     return _with_options(embed_options(command), _RATES)
+
+
+def fars_option(command: Command) -> Command:
+    """--far, the FARs to calibrate at: `fars`."""
+    text = "FARs of the thresholds, such as 1e-4,1e-3."
+    one = click.option("--far", "fars", type=_FARS, default="1e-3,1e-2", show_default=True, metavar="X,X", help=text)
+    return one(command)
 
 
 def models_option(command: Command) -> Command:

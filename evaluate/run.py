@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.config import MeasureConfig
+from common.embeddings import Embedder, Embeddings, embed_with_norms
 from common.errors import ConfigError, DataError
 from common.files import write_json
 from common.progress import progress
 from common.text import printable
-from evaluate.embed import Embedder, Embeddings, embed_with_norms
 from evaluate.report import write_report
 from evaluate.sets import DEFAULT, FaceSet, Result, open_set
 from evaluate.stored import EmbeddingStore, StoredEmbeddings

@@ -3,52 +3,53 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from common.errors import DataError
-from common.vectors import unit_rows
-from evaluate.embed import Embeddings
-from evaluate.protocols import search
-from evaluate.report import write_rows
+from common.embeddings import Cut, Faces, choose_cut, nearest_faces
+from common.errors import UserError
+from common.models import FaceModel
 from evaluate.stored import load_embeddings
 
-# Probes whose neighbours are said; all of them go into the CSV.
-_SAID = 10
 
-
-def search_stored(gallery: Path, probes: Path, k: int, out: Path | None = None) -> Iterator[str]:
+def search_stored(
+    gallery: Path,
+    probes: Path,
+    k: int,
+    out: Path | None = None,
+    given: float | None = None,
+    model: FaceModel | None = None,
+    far: float | None = None,
+) -> Iterator[str]:
     """Lines to print while searching the `k` nearest gallery faces of every probe, exactly.
 
-    `gallery` and `probes` are stored embeddings; `out` a CSV of all neighbours. Rows are scaled to unit length, so
-    scores are cosines. Faces go by the names that are stored with them, others by the number of their row.
+    `gallery` and `probes` are stored embeddings; `out` a CSV of all neighbours. Faces go by the names that are stored
+    with them, others by the number of their row. A threshold is `given`, or what was calibrated for `model`, at `far`.
     """
-    known, asked = load_embeddings(gallery)[0], load_embeddings(probes)[0]
-    for path, embedded in ((gallery, known), (probes, asked)):
-        if not len(embedded.rows):
-            raise DataError(f"{path}: holds no embeddings")
-    if known.rows.shape[1] != asked.rows.shape[1]:
-        raise DataError(
-            f"{probes}: {asked.rows.shape[1]} dimensions, {gallery} has {known.rows.shape[1]}: they are of two models"
+    known, of_gallery = _stored(gallery)
+    asked, of_probes = _stored(probes)
+    cut = _cut(gallery, probes, of_gallery, of_probes, given, model, far)
+    yield from nearest_faces(known, asked, k, cut, out)
+
+
+def _cut(
+    gallery: Path,
+    probes: Path,
+    of_gallery: bool,
+    of_probes: bool,
+    given: float | None,
+    model: FaceModel | None,
+    far: float | None,
+) -> Cut | None:
+    if model is None:
+        if far is not None:
+            raise UserError("--far is a threshold of a model: name it with --model")
+        return None if given is None else Cut(given, f"cosine {given:g}, as given")
+    if of_gallery != of_probes:
+        raise UserError(
+            f"{gallery} and {probes}: one with, one without mirror images: no threshold holds; embed one of them again"
         )
-    yield f"gallery: {len(known.rows):,} faces"
-    scores, found = search(
-        unit_rows(known.rows, np.float32), unit_rows(asked.rows, np.float32), min(k, len(known.rows))
-    )
-    of_gallery, of_probe = _names(known), _names(asked)
-    for name, neighbours, cosines in list(zip(of_probe, found, scores, strict=True))[:_SAID]:
-        pairs = zip(neighbours, cosines, strict=True)
-        yield f"{name}: " + ", ".join(f"{of_gallery[row]} {cosine:.3f}" for row, cosine in pairs)
-    if len(scores) > _SAID:
-        yield f"... and {len(scores) - _SAID:,} probes more"
-    if out is not None:
-        lines = [
-            {"probe": of_probe[probe], "rank": rank + 1, "gallery": of_gallery[row], "cosine": float(cosine)}
-            for probe, neighbours in enumerate(found)
-            for rank, (row, cosine) in enumerate(zip(neighbours, scores[probe], strict=True))
-        ]
-        write_rows(lines, out)
-        yield f"all of them in {out}"
+    return choose_cut(model, of_gallery, given, far)
 
 
-def _names(embedded: Embeddings) -> list[str]:
-    return list(embedded.names) if embedded.names else [f"row {row}" for row in range(len(embedded.rows))]
+def _stored(path: Path) -> tuple[Faces, bool]:
+    embedded, flip = load_embeddings(path)
+    names = list(embedded.names) if embedded.names else [f"row {row}" for row in range(len(embedded.rows))]
+    return Faces(embedded.rows, names, str(path)), flip

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common.config import MeasureConfig
+from common.embeddings import Embeddings
 from common.errors import DataError
-from evaluate.embed import Embeddings
 from evaluate.files import ArrowFaces, load_bin, read_metadata
 from evaluate.pair_people import people_of_pairs
 from evaluate.protocols import (

@@ -22,10 +22,10 @@ import zarr
 from pydantic import BaseModel, NonNegativeInt, StrictBool
 
 from common.documents import read_document
+from common.embeddings import Embeddings
 from common.errors import DataError, UserError
 from common.files import replacing
 from common.text import file_name
-from evaluate.embed import Embeddings
 
 Format = Literal["npz", "zarr"]
 _ANEW = "embed the set again"

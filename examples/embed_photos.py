@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from common.config import ModelConfig
+from common.embeddings import embed_faces
 from common.models import open_model
-from evaluate.embed import embed_faces
 from evaluate.protocols import search
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -1,1 +1,1 @@
-"""Stage zero: raw photos found, aligned and packed into data sets; photos embedded and compared. Begun."""
+"""Stage zero: raw photos found, aligned and packed into data sets; photos embedded and compared."""

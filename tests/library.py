@@ -8,9 +8,8 @@ import torch
 
 from cache.build import build
 from common.backbones import backbone_size, build_backbone
-from common.faces import open_source
+from common.faces import open_source, write_bin
 from common.models import UNIT_RGB, Preset, first_known, save_weights
-from evaluate.files import write_bin
 from tests.tiny import DIM, TinyTeacher, experiment, jpegs
 
 BACKBONE = "mobilefacenet_0.25"

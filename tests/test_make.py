@@ -33,6 +33,9 @@ def make(tmp_path, monkeypatch):
         "OUT",
         "CHECK",
         "SEEDS",
+        "SLOTS",
+        "BUILD",
+        "FORMAT",
         "ROWS",
         "THREADS",
         "NODES",
@@ -84,6 +87,28 @@ def test_several_configs_make_one_table_and_a_file_with_spaces_is_one(make):
 def test_an_audit_honours_check_and_is_named_by_the_experiment(make):
     [arguments] = make("audit", "GPUS=0", "CONFIG=my config.toml", "CHECK=1")[2]
     assert arguments == ["-m", "cache", "audit", "--config", "my config.toml", "--data", "data", "--check"]
+
+
+def test_an_ablation_gets_its_slots_and_check_is_its_plan(make):
+    told = ["--config", "a b.toml", "--device", "cpu", "--slots"]
+    (run,) = make("ablate", "CONFIG=a b.toml", "SLOTS=2", "GPUS=0", "THREADS=3")[2]
+    assert run == ["-m", "ablate", "run", *told, "2", "--data", "data", "--threads", "3"]
+    (plan,) = make("ablate", "CONFIG=a b.toml", "CHECK=1", "BUILD=1", "GPUS=0", "SET=a.b='x y'")[2]
+    assert plan == ["-m", "ablate", "plan", *told, "1", "--build", "--data", "data", "--sets", "a.b='x y'"]
+    (on_cards,) = make("ablate", "CONFIG=a.toml", "GPUS=4")[2]
+    assert on_cards[on_cards.index("--slots") + 1] == "4", "one a card"
+    (report,) = make("report", "CONFIG=a.toml", "FORMAT=md csv", "OUT=my page", "GPUS=0")[2]
+    assert report[3:] == [
+        *["--config", "a.toml", "--data", "data", "--out"],
+        "my page",
+        *["--format", "md", "--format", "csv"],
+    ]
+
+
+def test_an_export_gets_its_formats_and_honours_check(make):
+    [arguments] = make("export", "GPUS=0", "CONFIG=a b.toml", "FORMATS=onnx int8", "OUT=my out", "CHECK=1")[2]
+    told = ["--config", "a b.toml", "--formats", "onnx int8", "--out", "my out", "--data", "data", "--check"]
+    assert arguments == ["-m", "export", "run", *told]
 
 
 def test_several_machines_meet_where_the_first_one_is(make):

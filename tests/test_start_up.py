@@ -10,7 +10,7 @@ import sys
 import pytest
 
 HEAVY = (
-    *("torch", "numpy", "matplotlib", "zarr", "pyarrow", "onnx", "onnxruntime", "sklearn", "scipy", "cv2"),
+    *("torch", "numpy", "matplotlib", "zarr", "pyarrow", "onnx", "onnxruntime", "sklearn", "scipy", "cv2", "PIL"),
     *("simplejpeg", "faiss", "tensorboard", "safetensors", "huggingface_hub", "fsspec"),
 )
 
@@ -35,7 +35,7 @@ def answers(program: str) -> dict:
     return json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.parametrize("program", ["cache", "distill", "evaluate", "export", "ablate", "demo"])
+@pytest.mark.parametrize("program", ["cache", "distill", "evaluate", "export", "ablate", "photos", "demo"])
 def test_help_and_misspelt_options_import_nothing_that_computes(program):
     said = answers(program)
     assert said["imported"] == []

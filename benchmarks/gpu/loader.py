@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 
@@ -11,7 +13,6 @@ from benchmarks.gpu.machine import cores
 from benchmarks.gpu.place import Place
 from common.faces import open_faces
 from distill.batches import TrainingBatch
-from distill.loading import batches_of
 from distill.run import opened_run
 
 SHARE = 0.5  # of what as many processes decode that do nothing else
@@ -22,35 +23,46 @@ def batches(place: Place) -> Iterator[Finding]:
     make_faces(place)
     build_cache(place, "cpu")
     workers = max(1, min(8, cores() - 2)) if place.card else 1
-    alone, _ = epochs_of(place, 0)
-    several, pace = epochs_of(place, workers)
-    same = len(alone) == len(several) and all(map(equal, alone, several))
-    yield holds(f"batches of {workers} worker(s) against those of none", same, f"{len(several)}", "the same")
+    alone, several = batches_and_pace(place, 0), batches_and_pace(place, workers)
+    same = len(alone.batches) == len(several.batches) and all(map(equal, alone.batches, several.batches))
+    yield holds(f"batches of {workers} worker(s) against those of none", same, f"{len(several.batches)}", "the same")
     raw = decoded_a_second(place)
+    pace = several.faces_per_second
     note = f"{pace:,.0f} faces/s of {raw:,.0f} a core"
     if not place.card:
         yield measured("pace of a worker against decoding alone", pace / raw, "{:.2f}")
         yield needs_card("batches in pinned memory")
         return
-    pinned = sum(part.is_pinned() for batch in several for part in batch if isinstance(part, torch.Tensor))
-    whole = sum(isinstance(part, torch.Tensor) for batch in several for part in batch)
+    pinned, whole = several.pinned, several.tensors
     yield holds("tensors in pinned memory", pinned == whole, f"{pinned} of {whole}", f"{whole}")
     yield at_least(f"pace of {workers} workers against decoding alone", pace / raw / workers, SHARE, "{:.2f}", note)
 
 
-def epochs_of(place: Place, workers: int) -> tuple[list[TrainingBatch], float]:
-    """All batches of some epochs, and the faces a second of those after the first epoch."""
+class Loaded(NamedTuple):
+    """What a loader gave: the first epoch's batches, how many of their tensors were pinned, and its pace after."""
+
+    batches: list[TrainingBatch]
+    tensors: int
+    pinned: int
+    faces_per_second: float
+
+
+def batches_and_pace(place: Place, workers: int) -> Loaded:
+    """Some epochs of a run's loader."""
     epochs = 10 if place.card else 3
     config = experiment(name=f"loader{workers}", train__workers=workers, train__epochs=epochs)
-    found: list[TrainingBatch] = []
     with opened_run(config, place.folder, place.device) as run:
-        for epoch in range(epochs):
-            run.order.epoch, run.order.first = epoch, 0
-            if epoch == 1:
-                began = time.perf_counter()
-            found += batches_of(run.loader)
-        seconds = time.perf_counter() - began
-    return found, (epochs - 1) * len(run.order) * config.train.batch_size / seconds
+        coming = run.loader.from_step(0)
+        batches, tensors, pinned = [], 0, 0
+        for batch in islice(coming, len(run.order)):
+            parts = [part for part in batch if part is not None]
+            tensors += len(parts)
+            pinned += sum(part.is_pinned() for part in parts)
+            # The next batch may be made in the same memory.
+            batches.append(TrainingBatch(*(None if part is None else part.clone() for part in batch)))
+        began = time.perf_counter()
+        faces = config.train.batch_size * sum(1 for _ in coming)
+        return Loaded(batches, tensors, pinned, faces / (time.perf_counter() - began))
 
 
 def equal(a: TrainingBatch, b: TrainingBatch) -> bool:

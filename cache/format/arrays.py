@@ -4,8 +4,10 @@ A cache is a Zarr v3 group (docs/cache-format.md). A unit of work is one view of
 a unit writes its whole shard of every array, so no two writers ever meet in a file.
 """
 
+import errno
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -42,7 +44,12 @@ def create_cache(path: Path, layout: Layout, manifest: Mapping[str, Any], labels
     # One name, which the holder of the cache's lock alone uses: what a kill left of it is made anew.
     making = path.with_name(f".{path.name}.creating")
     write_empty(making, layout, manifest, labels)
-    os.rename(making, path)
+    try:
+        os.rename(making, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(making)  # another machine was quicker, and this one's disk shows late what others have made
     sync(path.parent)
 
 
@@ -140,8 +147,10 @@ def write_group(group: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def describe_faces(source: FaceSource) -> dict[str, Any]:
-    """What binds a cache to its faces, for the manifest, and how they were packed; `fit` only where they are fitted."""
+    """What binds a cache to its faces, for the manifest, and how they were packed; `fit` only where they are fitted,
+    `aligner` only where somebody says how they were aligned."""
     fit = {} if source.fit is None else {"fit": str(source.fit)}
+    aligner = {} if source.aligner is None else {"aligner": source.aligner}
     return {
         "kind": source.kind,
         "samples": len(source),
@@ -149,6 +158,7 @@ def describe_faces(source: FaceSource) -> dict[str, Any]:
         "fingerprint": source.fingerprint(),
         "numbers": source.numbering(),
         **fit,
+        **aligner,
     }
 
 

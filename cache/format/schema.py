@@ -73,6 +73,7 @@ class Faces(TypedDict):
     samples: Size
     identities: Size
     fingerprint: str
+    aligner: NotRequired[dict[str, Any]]
 
 
 @with_config(_OPEN)

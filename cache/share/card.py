@@ -6,6 +6,7 @@ from typing import Any
 
 from cache.format import Layout
 from common.errors import CacheError
+from common.faces import aligner_text
 from common.plan import size_text
 from common.text import printable
 
@@ -38,6 +39,7 @@ def dataset_card(
         "teacher, input": _known(teacher, "architecture", "size", "channel_order", "mean", "std", "precision"),
         "faces": f"{faces['samples']:,} of {faces['identities']:,} people ({faces['kind']}), licence {faces_licence}",
         "faces, fingerprint": f"`{faces['fingerprint']}`",
+        "faces, aligned by": aligner_text(faces["aligner"]) if "aligner" in faces else None,
         "pictures left out": f"{len(sealed.get('skipped', {})):,}",
         "views": ", ".join(f"{name} {value}" for name, value in views.items()),
         "decoder": manifest["decoder"],

@@ -6,26 +6,32 @@ views.render(faces.rgb(17), faces.number(17), view=1)
 """
 
 from common.faces.epochs import epoch_order
+from common.faces.evaluation_sets import PROTOCOL, write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
+from common.faces.listed import write_list
 from common.faces.philox import four_words, signed_words, words
 from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
 from common.faces.record_chunks import CHUNK, MAGIC
 from common.faces.recordio import Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
-from common.faces.sources import FaceSource, open_source
+from common.faces.source import ALIGNER, NAMES, FaceSource, aligner_text, read_aligner
+from common.faces.sources import open_faces, open_source
 from common.faces.subset import SELECTION, SubsetSource
-from common.faces.training_faces import open_faces
 from common.faces.views import Views, pixel_digest, view_numbers
 
 __all__ = [
+    "ALIGNER",
     "CHUNK",
     "MAGIC",
+    "NAMES",
+    "PROTOCOL",
     "SELECTION",
     "FaceSource",
     "RecordWriter",
     "Records",
     "SubsetSource",
     "Views",
+    "aligner_text",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",
@@ -34,10 +40,15 @@ __all__ = [
     "open_faces",
     "open_source",
     "pixel_digest",
+    "read_aligner",
     "refuse_mixed_sizes",
     "resized",
     "signed_words",
     "view_numbers",
     "words",
+    "write_arrow",
+    "write_bin",
+    "write_list",
+    "write_protocol",
     "write_recordio_dataset",
 ]

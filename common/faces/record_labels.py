@@ -2,14 +2,24 @@
 
 faces_emore layout: key 0 has no picture and the labels [N+1, N+1+K]; pictures are the keys 1..N; the keys N+1..N+K, one
 an identity, have the labels [first key, last key + 1]. These ranges give all identities without touching the pictures.
+
+Without them all headers are read, 42 million in minutes, and every process of a build or a training would. So they are
+kept beside the file as `train.labels`: the SHA-256, in hex, of what they belong to (the size of the .rec, the digest of
+the .idx) and of what they are, a line end, and the identities as little-endian float32. Where that does not agree it is
+written anew; where nothing can be, none is kept.
 """
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
 from common.errors import DataError
-from common.faces.kept_labels import keep_identities, kept_identities
 from common.faces.recordio import Records
+from common.files import replacing, sha256_of
 
+KEPT_FROM = 1 << 20  # records; fewer are read in seconds
 PROBES = 1024  # samples looked at, spread evenly, where looking at all would read the whole data set
 
 
@@ -17,7 +27,7 @@ def pictures_of(records: Records) -> tuple[range | np.ndarray, np.ndarray]:
     """Keys of the pictures, rising, and the identity of each, float32: a whole number from 0 on.
 
     Where the identities' ranges are absent, do not cover 1..N exactly once, or disagree with the headers of 1,024
-    pictures, every header is read, once for all (common/faces/kept_labels.py). Without a header record every key is a
+    pictures, every header is read, once for all (`train.labels`). Without a header record every key is a
     picture. Raises DataError for a header that announces more or fewer pictures than there are, and for a label that
     is no identity.
     """
@@ -81,7 +91,7 @@ def _identity(records: Records, key: int) -> float:
 
 def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.ndarray:
     """Identity of each key, float32, read from its own record. Raises DataError for what is no whole number >= 0."""
-    kept = kept_identities(records, len(keys))
+    kept = _kept_identities(records, len(keys))
     if kept is not None and _probes_agree(records, keys, kept):
         return kept
     identities = np.array([_identity(records, int(key)) for key in keys], np.float32)
@@ -91,7 +101,7 @@ def _identities_of_headers(records: Records, keys: range | np.ndarray) -> np.nda
             f"{records.path}: record {keys[wrong[0]]} has the label {identities[wrong[0]]}; "
             "an identity is a whole number from 0 on"
         )
-    keep_identities(records, identities)
+    _keep_identities(records, identities)
     return identities
 
 
@@ -115,3 +125,35 @@ def _identities_of_ranges(records: Records, header: np.ndarray, beyond: dict[int
 
 def _probes_agree(records: Records, keys: range | np.ndarray, identities: np.ndarray) -> bool:
     return all(_identity(records, int(keys[i])) == identities[i] for i in spread(len(keys)))
+
+
+def _kept_identities(records: Records, count: int) -> np.ndarray | None:
+    """The identities kept for `count` pictures, float32; None where there are none, or they belong to other files."""
+    if count < KEPT_FROM or not records.idx_path.exists():
+        return None
+    try:
+        content = _labels_file(records).read_bytes()
+    except OSError:
+        return None
+    head, _, identities = content.partition(b"\n")
+    if len(identities) != 4 * count or head.decode(errors="replace") != _digest(records, identities):
+        return None
+    return np.frombuffer(identities, "<f4").astype(np.float32)
+
+
+def _keep_identities(records: Records, identities: np.ndarray) -> None:
+    """Keep identities float32 (N,) for later processes, where the folder can be written and it is worth it."""
+    if len(identities) < KEPT_FROM or not records.idx_path.exists():
+        return
+    content = identities.astype("<f4").tobytes()
+    with suppress(OSError), replacing(_labels_file(records)) as temporary:
+        temporary.write_bytes(_digest(records, content).encode() + b"\n" + content)
+
+
+def _labels_file(records: Records) -> Path:
+    return records.path.with_suffix(".labels")
+
+
+def _digest(records: Records, identities: bytes) -> str:
+    belongs_to = f"{records.path.stat().st_size} {sha256_of(records.idx_path)} "
+    return hashlib.sha256(belongs_to.encode() + identities).hexdigest()

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from common.disk import Stretch
 from common.documents import read_document
 from common.errors import DataError
-from common.faces.sources import FaceSource
+from common.faces.source import FaceSource
 from common.files import write_json
 
 _CLOSED = ConfigDict(strict=True, extra="forbid")

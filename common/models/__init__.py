@@ -16,15 +16,19 @@ from common.models.model_check import (
     refuse_evidently_wrong,
     warning_of,
 )
+from common.models.named import STUDENT, open_named
+from common.models.onnx_model import EXPORTED, free_batch, read_graph, read_signature, relative_deviation
 from common.models.presets import UNIT_RGB, Preset, first_known
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
-from common.models.weight_files import hub_name, kept_weights
+from common.models.weight_files import find_weights, hub_name, kept_weights
 from common.models.weights import convert_checkpoint, load_weights, save_weights
 
 __all__ = [
     "DTYPES",
+    "EXPORTED",
     "IDENTITY",
+    "STUDENT",
     "UNIT_RGB",
     "FaceModel",
     "Preset",
@@ -33,8 +37,10 @@ __all__ = [
     "check_teacher",
     "convert_checkpoint",
     "embed_in_turn",
+    "find_weights",
     "first_known",
     "fit",
+    "free_batch",
     "hub_name",
     "identity_of",
     "kept_weights",
@@ -42,9 +48,13 @@ __all__ = [
     "labelled_sample",
     "load_weights",
     "open_model",
+    "open_named",
+    "read_graph",
+    "read_signature",
     "read_tensors",
     "refuse_evidently_wrong",
     "refuse_other_size",
+    "relative_deviation",
     "save_weights",
     "warning_of",
     "write_tensors",

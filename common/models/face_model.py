@@ -36,11 +36,13 @@ class FaceModel:
     """A network together with what its weights want to see.
 
     Args:
-        weights: the file the network was loaded from.
-        contract: input contract with every field set.
-        network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32.
+        weights: the file the network was loaded from, as an attribute too.
+        contract: input contract with every field set, as an attribute too.
+        network: uint8 faces (B,h,w,3) in the network's size and channel order -> (B,D) float32, as an attribute too.
         precision: arithmetic of the network.
         runtime: what may change between machines without making it another model, as an attribute too.
+
+    `path` is the file the network was loaded from, `size` (height, width), `dim` the width of its embeddings.
     """
 
     def __init__(
@@ -56,14 +58,15 @@ class FaceModel:
         assert contract.embedding_size is not None
         self.size = contract.size
         self.dim = contract.embedding_size
+        self.path = weights.path
         self.runtime = runtime
-        self._weights, self._contract, self._network = weights, contract, network
+        self.weights, self.contract, self.network = weights, contract, network
         self._precision = precision
         self.require_unchanged()
 
     def describe(self) -> dict[str, Any]:
         """JSON-able account of the model, for the manifest; see `common.models.identity`."""
-        return describe(self._weights, self._contract, self._precision)
+        return describe(self.weights, self.contract, self._precision)
 
     def require_unchanged(self) -> None:
         """Hash the weights again. Raises ModelError when the files are no longer those the model was named by.
@@ -71,10 +74,10 @@ class FaceModel:
         Said once when the network is loaded, so that the digest is that of the bytes it was loaded from, and by
         whoever is about to put that digest under a result.
         """
-        now = digest_of(self._weights.path)
-        if now != self._weights.sha256:
+        now = digest_of(self.weights.path)
+        if now != self.weights.sha256:
             raise ModelError(
-                f"{self._weights.path}: the weights changed while they were in use: sha256 was {self._weights.sha256}, "
+                f"{self.weights.path}: the weights changed while they were in use: sha256 was {self.weights.sha256}, "
                 f"is {now}; put the first ones back and run again"
             )
 
@@ -95,15 +98,15 @@ class FaceModel:
     @property
     def in_flight(self) -> int:
         """How many batches it pays to begin before the first is waited for."""
-        return self._network.in_flight if isinstance(self._network, TorchNetwork) else 1
+        return self.network.in_flight if isinstance(self.network, TorchNetwork) else 1
 
     def begin(self, faces: np.ndarray) -> Callable[[], np.ndarray]:
         """Start `embed` of a batch; what is returned waits for the embeddings, and raises what `embed` does."""
-        return self._begin(faces, self._contract.channel_order)
+        return self._begin(faces, self.contract.channel_order)
 
     def embed_swapped(self, faces: np.ndarray) -> np.ndarray:
         """`embed` with red and blue exchanged, for a check of the channel order."""
-        return self._begin(faces, "rgb" if self._contract.channel_order == "bgr" else "bgr")()
+        return self._begin(faces, "rgb" if self.contract.channel_order == "bgr" else "bgr")()
 
     def _begin(self, faces: np.ndarray, order: str | None) -> Callable[[], np.ndarray]:
         assert faces.dtype == np.uint8, "faces are uint8 (B,H,W,3)"
@@ -112,13 +115,13 @@ class FaceModel:
             return lambda: np.empty((0, self.dim), np.float32)
         pixels = fit(faces, self.size)
         pixels = pixels[..., ::-1] if order == "bgr" else pixels
-        network = self._network
+        network = self.network
         answer = network.begin(pixels) if isinstance(network, TorchNetwork) else partial(network, pixels)
         return lambda: self._finite(answer())
 
     def _finite(self, embeddings: np.ndarray) -> np.ndarray:
         if not np.isfinite(embeddings).all():
-            raise ModelError(f"{self._weights.name}: an embedding is not finite; try precision = 'float32'")
+            raise ModelError(f"{self.weights.name}: an embedding is not finite; try precision = 'float32'")
         return embeddings
 
 

@@ -19,7 +19,14 @@ from common.errors import ModelError
 REWRITE_TOLERANCE = 1e-5
 """Largest deviation of the rewritten graph from the original, relative to the embedding's norm."""
 
-_FLOATS = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.FLOAT16: np.float16}
+EXPORTED = "face_teacher_cache"
+"""Key in an ONNX file's metadata under which `export` keeps what the file wants to see, as JSON."""
+
+_PIXELS = {
+    onnx.TensorProto.FLOAT: np.float32,
+    onnx.TensorProto.FLOAT16: np.float16,
+    onnx.TensorProto.UINT8: np.uint8,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +35,7 @@ class Signature:
     """What a graph takes and gives: names, layout of the faces, their (height, width) and number if fixed.
 
     `dim` is the width of the embeddings where the graph states it.
-    `scales` tells that the graph begins by subtracting or scaling, so it wants raw pixels 0 to 255.
+    `scales` tells that the graph takes bytes or begins by subtracting or scaling, so it wants raw pixels 0 to 255.
     """
 
     input: str
@@ -125,9 +132,9 @@ def read_signature(model: onnx.ModelProto, path: Path) -> Signature:
         raise ModelError(f"{path}: a face model has one input, this has {[value.name for value in inputs]}")
     tensor = inputs[0].type.tensor_type
     shape = _shape(inputs[0])
-    if len(shape) != 4 or tensor.elem_type not in _FLOATS:
+    if len(shape) != 4 or tensor.elem_type not in _PIXELS:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        raise ModelError(f"{path}: input {inputs[0].name} should be a float image batch, it is {kind} {shape}")
+        raise ModelError(f"{path}: input {inputs[0].name} should be a float or uint8 image batch, it is {kind} {shape}")
     if shape[1] == 3:
         layout, size = "NCHW", shape[2:]
     elif shape[3] == 3:
@@ -140,8 +147,13 @@ def read_signature(model: onnx.ModelProto, path: Path) -> Signature:
         raise ModelError(f"{path}: a face model has one embedding output, this has {[v.name for v in outputs]}")
     height, width = size
     fixed = (height, width) if height is not None and width is not None else None
-    scales = any(node.op_type in ("Sub", "Mul", "Div") for node in model.graph.node if inputs[0].name in node.input)
-    dtype = _FLOATS[tensor.elem_type]
+    dtype = _PIXELS[tensor.elem_type]
+    first = (node.op_type for node in model.graph.node if inputs[0].name in node.input)
+    scales = (
+        dtype is np.uint8
+        or any(operation in ("Sub", "Mul", "Div") for operation in first)
+        or any(entry.key == EXPORTED for entry in model.metadata_props)
+    )
     return Signature(inputs[0].name, outputs[0].name, layout, fixed, shape[0], dtype, scales, _width(outputs[0]))
 
 

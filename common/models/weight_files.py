@@ -12,6 +12,14 @@ from common.models.weight_digest import digest_of
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx")
 
+PUBLISHED = {
+    "face_recognition_sface_2021dec.onnx": (
+        "opencv/face_recognition_sface",
+        "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    ),
+}
+"""Files that are taken from the Hub where their path is not on this machine: repository and SHA-256."""
+
 _HUB = re.compile(r"(hf://)?(?P<repo>\w[\w.-]*/\w[\w.-]*)(?(1)(/(?P<file>.+))?)")
 _COLOR_SPACE = re.compile(r"^\s*color_space:\s*['\"]?(RGB|BGR)\b", re.MULTILINE | re.IGNORECASE)
 
@@ -51,7 +59,7 @@ def find_weights(weights: str, revision: str | None, root: Path) -> WeightFile:
     repo, file = on_hub
     if file is not None and Path(file).suffix not in SUFFIXES:
         raise ModelError(f"{weights}: weights are {', '.join(SUFFIXES)} files")
-    return _of_hub(fetch_weights(repo, revision, file))
+    return _published(_of_hub(fetch_weights(repo, revision, file)), weights)
 
 
 def kept_weights(weights: str, revision: str | None, root: Path, commit: str | None = None) -> WeightFile | None:
@@ -70,7 +78,7 @@ def kept_weights(weights: str, revision: str | None, root: Path, commit: str | N
     found = kept(repo, revision, file)
     if found is None and commit is not None and not (revision and COMMIT.fullmatch(revision)):
         found = kept(repo, commit, file)
-    return _of_hub(found) if found is not None else None
+    return _published(_of_hub(found), weights) if found is not None else None
 
 
 def require_digest(weights: WeightFile, sha256: str | None) -> None:
@@ -95,13 +103,19 @@ def local_name(weights: str) -> str | None:
 
 
 def hub_name(weights: str, root: Path) -> tuple[str, str | None] | None:
-    """(owner/name, file or None) if `weights` is on the Hub, None if it is a path. Asks neither network nor cache."""
+    """(owner/name, file or None) if `weights` is on the Hub, None if it is a path. Asks neither network nor cache.
+
+    A path that is not there is on the Hub if its file is `PUBLISHED`.
+    """
     match = _HUB.fullmatch(weights)
-    if match is None:
+    if match is not None and weights.startswith("hf://"):
+        return match["repo"], match["file"]
+    path = Path(weights).expanduser()
+    if (root / path).exists():
         return None
-    if not weights.startswith("hf://") and ((root / weights).exists() or Path(weights).suffix in SUFFIXES):
-        return None
-    return match["repo"], match["file"]
+    if path.name in PUBLISHED:
+        return PUBLISHED[path.name][0], path.name
+    return None if match is None or path.suffix in SUFFIXES else (match["repo"], match["file"])
 
 
 def color_space_beside(path: Path) -> ChannelOrder | None:
@@ -119,6 +133,17 @@ def color_space_beside(path: Path) -> ChannelOrder | None:
 
 def _of_hub(found: HubFile) -> WeightFile:
     return WeightFile(found.path, digest_of(found.path), found.repo, found.file, found.repo, found.revision)
+
+
+def _published(found: WeightFile, weights: str) -> WeightFile:
+    """Weights of the Hub, refused where a path stands for a published file and the Hub has another by that name."""
+    _, digest = PUBLISHED.get(Path(weights).name, ("", found.sha256))
+    if not weights.startswith("hf://") and found.sha256 != digest:
+        raise ModelError(
+            f"{found.path}: sha256 is {found.sha256}, {Path(weights).name} has {digest}: put that file at {weights} in "
+            "the data root"
+        )
+    return found
 
 
 def _local(weights: str, path: Path, revision: str | None) -> WeightFile:

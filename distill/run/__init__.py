@@ -3,6 +3,7 @@
 from distill.run.checkpoints import written_or_told
 from distill.run.console import Console, folded, line_due, progress_text, say
 from distill.run.curves import Curves
+from distill.run.curves_picture import draw_curves
 from distill.run.decides import deciding_values
 from distill.run.forecast import (
     checkpoint_bytes,
@@ -39,6 +40,7 @@ __all__ = [
     "checkpoint_bytes",
     "deciding_values",
     "disk_bytes",
+    "draw_curves",
     "export",
     "face_batches",
     "folded",

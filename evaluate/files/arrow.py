@@ -5,7 +5,6 @@ A folder with `state.json`, which names the shards, and the shards: Arrow IPC *s
 of the protocol (`metadata.pt`) a picture is.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,29 +73,6 @@ class ArrowFaces(Sequence[bytes]):
         chunk = int(np.searchsorted(self._starts, place, "right")) - 1
         picture: bytes = self._pictures[chunk][place - int(self._starts[chunk])].as_py()
         return picture
-
-
-def write_arrow(folder: str | os.PathLike[str], pictures: Sequence[bytes], rows_per_shard: int = 10_000) -> None:
-    """Write pictures (row i gets index i) as `datasets.load_from_disk` and `ArrowFaces` read them."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    features = {"image": {"_type": "Image"}, "index": {"dtype": "int64", "_type": "Value"}}
-    schema = pa.schema(
-        [("image", image), ("index", pa.int64())],
-        metadata={"huggingface": json.dumps({"info": {"features": features}})},
-    )
-    starts = range(0, len(pictures), rows_per_shard)
-    names = [f"data-{number:05}-of-{len(starts):05}.arrow" for number in range(len(starts))]
-    for name, start in zip(names, starts, strict=True):
-        part = pictures[start : start + rows_per_shard]
-        images = pa.array([{"bytes": picture, "path": None} for picture in part], image)
-        batch = pa.record_batch([images, pa.array(range(start, start + len(part)), pa.int64())], schema=schema)
-        with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            writer.write_batch(batch)
-    (folder / "dataset_info.json").write_text(json.dumps({"features": features}, indent=1))
-    state = {"_data_files": [{"filename": name} for name in names], "_fingerprint": "0" * 16, "_split": None}
-    (folder / "state.json").write_text(json.dumps(state, indent=1))
 
 
 def _shards(folder: Path) -> list[Path]:

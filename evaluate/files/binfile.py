@@ -7,8 +7,6 @@ and nothing else is: the file may mention numpy's own callables, which are inter
 """
 
 import os
-import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ import numpy as np
 
 from common.documents import read_regular
 from common.errors import DataError
-from evaluate.files.pickled import Call, read_pickle, refuse_foreign
+from common.foreign import refuse_foreign
+from evaluate.files.pickled import Call, read_pickle
 from evaluate.files.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 # Fifty times the largest public set: what is read into memory has a bound.
@@ -44,17 +43,6 @@ def load_bin(path: str | os.PathLike[str]) -> tuple[list[bytes], np.ndarray]:
     if not len(issame):
         raise DataError(f"{path}: holds no pairs")
     return pictures, issame
-
-
-def write_bin(path: str | os.PathLike[str], pictures: Sequence[bytes], issame: Sequence[bool] | np.ndarray) -> None:
-    """Write a set as plain bytes and bools, pickle protocol 4: every known reader takes it. Atomic."""
-    if len(pictures) != 2 * len(issame):
-        raise DataError(f"{path}: {len(pictures)} pictures for {len(issame)} pairs, expected {2 * len(issame)}")
-    content = ([bytes(picture) for picture in pictures], [bool(same) for same in issame])
-    target = Path(path)
-    unfinished = target.with_name(target.name + ".part")
-    unfinished.write_bytes(pickle.dumps(content, protocol=4))
-    unfinished.replace(target)
 
 
 def _pictures(node: Any, interpreter: ArrayInterpreter) -> list[bytes]:

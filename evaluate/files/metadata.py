@@ -15,7 +15,8 @@ import numpy as np
 
 from common.documents import read_regular
 from common.errors import DataError
-from evaluate.files.pickled import Call, Global, Persistent, PickleMachine, refuse_foreign
+from common.foreign import refuse_foreign
+from evaluate.files.pickled import Call, Global, Persistent, PickleMachine
 from evaluate.files.pickled_arrays import ARRAY_GLOBALS, ArrayInterpreter
 
 MAX_BYTES = 4 << 30

@@ -3,9 +3,10 @@
 Which public evaluator a number agrees with, and where protocols of one name differ, is in docs/evaluation.md.
 """
 
+from common.embeddings import search
+from evaluate.protocols.far_thresholds import RESAMPLES, operating_points, people_of
 from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at
-from evaluate.protocols.nearest import search
 from evaluate.protocols.templates import (
     FARS,
     TEMPLATE_ARRAYS,
@@ -19,12 +20,22 @@ from evaluate.protocols.tinyface import (
     TinyFaceResult,
     evaluate_tinyface,
 )
-from evaluate.protocols.verification import FAR_TARGETS, VerificationResult, ten_fold
+from evaluate.protocols.verification import (
+    ACCURACY_STEP,
+    FAR_TARGETS,
+    LARGEST_DISTANCE,
+    VerificationResult,
+    pair_distances,
+    ten_fold,
+)
 
 __all__ = [
+    "ACCURACY_STEP",
     "FARS",
     "FAR_TARGETS",
     "IDENTIFICATION_RANKS",
+    "LARGEST_DISTANCE",
+    "RESAMPLES",
     "TEMPLATE_ARRAYS",
     "TINYFACE_ARRAYS",
     "TINYFACE_RANKS",
@@ -36,6 +47,9 @@ __all__ = [
     "VerificationResult",
     "evaluate_templates",
     "evaluate_tinyface",
+    "operating_points",
+    "pair_distances",
+    "people_of",
     "search",
     "shown_at",
     "ten_fold",

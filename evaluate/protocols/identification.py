@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.embeddings import search
 from common.errors import DataError
-from evaluate.protocols.nearest import search
 
 IDENTIFICATION_RANKS = (1, 5, 10)
 FPIRS = (0.01, 0.1)

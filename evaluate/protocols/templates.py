@@ -1,7 +1,7 @@
 """IJB-B and IJB-C: template verification (1:1) and identification (1:N).
 
 Published numbers differ by three letters: N and D say how rows are pooled (`evaluate.protocols.pooling`), F whether the
-mirror image was added to each row (`evaluate.embed`). Every result here carries them, for example N1D1F1.
+mirror image was added to each row (`common.embeddings`). Every result here carries them, for example N1D1F1.
 """
 
 from collections.abc import Mapping

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from common.embeddings import search
 from common.errors import DataError
-from evaluate.protocols.nearest import search
 
 TINYFACE_RANKS = (1, 5, 20)
 TINYFACE_ARRAYS = ("image_paths", "probe_paths", "gallery_paths", "distractor_paths")

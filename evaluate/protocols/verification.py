@@ -94,7 +94,7 @@ def ten_fold(
 ) -> VerificationResult:
     """Verify pairs of embeddings: emb_a, emb_b (P,D) of any length per row, issame (P,).
 
-    Mirrored faces are the caller's affair: add the two embeddings first (`evaluate.embed`). A row of zeros stays
+    Mirrored faces are the caller's affair: add the two embeddings first (`common.embeddings`). A row of zeros stays
     zero, at distance 1 from every other. Raises DataError for shapes that do not match, NaN or infinity, fewer pairs
     than folds, and folds that hold only one kind of pair (then VAL divides by zero). `xnorm` (mean embedding length)
     and `norms` (2P,) are passed through to the result.

@@ -20,9 +20,10 @@ class FakePrograms:
 
     steps: int = 2
     seconds: float = 0.0
+    locks: bool = True
 
     def train(self, file: Path, root: Path, machine: Machine) -> Sequence[str]:
-        return [f"{FAKE}", "train", f"{file}", str(self.steps), str(self.seconds)]
+        return [f"{FAKE}", "train", f"{file}", str(self.steps), str(self.seconds), str(self.locks)]
 
     def evaluate(self, file: Path, root: Path, machine: Machine, teacher: bool) -> Sequence[str]:
         return [f"{FAKE}", "evaluate", f"{file}", str(teacher)]

@@ -1,6 +1,6 @@
 """A training and an evaluation that take no time: they write what the true ones write, and go on after a kill.
 
-python fake_program.py train EXPERIMENT.toml STEPS SECONDS_A_STEP
+python fake_program.py train EXPERIMENT.toml STEPS SECONDS_A_STEP LOCKS
 python fake_program.py evaluate EXPERIMENT.toml TEACHER
 """
 
@@ -12,9 +12,10 @@ import tomllib
 from pathlib import Path
 
 
-def train(config: dict, folder: Path, steps: int, seconds: float) -> None:
+def train(config: dict, folder: Path, steps: int, seconds: float, locks: bool) -> None:
     handle = open(folder.with_name(f".{folder.name}.lock"), "w")  # noqa: SIM115 - held to the end of the process
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if locks:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     state = folder / "step"
     done = int(state.read_text()) if state.exists() else 0
     with open(folder / "starts.txt", "a") as starts:
@@ -48,6 +49,6 @@ if __name__ == "__main__":
     experiment = tomllib.loads(Path(sys.argv[2]).read_text())
     run = Path(sys.argv[2]).parent
     if sys.argv[1] == "train":
-        train(experiment, run, int(sys.argv[3]), float(sys.argv[4]))
+        train(experiment, run, int(sys.argv[3]), float(sys.argv[4]), sys.argv[5] == "True")
     else:
         evaluate(experiment, run, sys.argv[3] == "True")

@@ -1,6 +1,7 @@
 """Which runs an ablation file means: points, names, digests, what is collapsed or refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from ablate.points import expand
 from common.config import load_config
 from common.errors import ConfigError
 
+ABLATIONS = sorted((Path(__file__).parents[2] / "configs" / "ablations").glob("*.toml"))
 HEADS = """
 [ablate]
 seeds = [0, 1]
@@ -25,6 +27,10 @@ geometry = { head = "adadistill-adaface-geometry" }
 
 def points(path, ranks=1, overrides=()):
     return expand(read_ablation(path, overrides), ranks)
+
+
+def seeds(expansion):
+    return [run.seed for run in expansion.runs]
 
 
 def by_label(expansion):
@@ -121,6 +127,14 @@ def test_what_is_wrong_with_an_ablation_is_one_line_with_its_key(written, text, 
     with pytest.raises(ConfigError, match=message) as caught:
         points(written(text))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
+def test_the_ablations_of_this_house_are_runs_of_different_recipes(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = points(path)
+    assert len({run.digest for run in found.runs}) == len(found.runs) == len(found.points) * len({*seeds(found)})
+    assert (found.notes, found.baseline in found.points) == ([], True)
 
 
 def test_a_plain_experiment_is_one_run_in_its_own_folder(written):

@@ -1,5 +1,6 @@
 """Stage one: what is stored, what binds it, and that an interruption leaves no trace."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import zarr
 
 from cache.build import build
+from cache.format import read_manifest
+from cache.info import describe_cache
 from cache.reader import TeacherCache
 from common.errors import CacheError, DataError, ModelError
 from common.faces.pixels import encode_jpeg
@@ -108,6 +111,24 @@ def test_a_cache_of_something_else_is_refused_with_both_values(world, what, matc
     build_here()
     with pytest.raises(CacheError, match=match):
         what(world)
+
+
+def test_a_cache_is_bound_to_how_its_faces_were_aligned_and_tells_it(world):
+    aligner = {"detector": {"name": "yunet", "sha256": "8f" * 32}, "choose": "central", "size": [112, 112]}
+    (world / "data" / "faces" / "aligner.json").write_text(json.dumps(aligner))
+    path = build_here()
+    assert read_manifest(path)["faces"]["aligner"] == aligner
+    assert "choose central, detector (name yunet, sha256 8f8f8f8f8f8f), size 112x112" in " ".join(
+        describe_cache(path).split()
+    )
+    (world / "data" / "faces" / "aligner.json").write_text(json.dumps({**aligner, "choose": "all"}))
+    with pytest.raises(CacheError, match=r"faces\.aligner\.choose is 'central' in the cache and 'all' now"):
+        build_here()
+    (world / "data" / "faces" / "aligner.json").unlink()
+    with pytest.raises(CacheError, match=r"faces\.aligner"):
+        build_here()
+    shutil.rmtree("caches")
+    assert "aligner" not in read_manifest(build_here())["faces"]
 
 
 def test_a_folder_that_is_no_cache_is_not_written_into(world):

@@ -22,9 +22,8 @@ from common.config import Config
 from common.config.file import toml_of
 from common.errors import CacheError, DataError
 from common.faces.recordio_dataset import write_recordio_dataset
-from common.faces.sources import open_source
+from common.faces.sources import open_faces, open_source
 from common.faces.subset import SubsetSource
-from common.faces.training_faces import open_faces
 from distill.train import train
 from tests.tiny import TinyTeacher, experiment, jpegs, tree, write_faces
 

@@ -44,7 +44,7 @@ def test_a_run_that_is_evaluated_has_the_weights_of_one_that_is_not(paired, ema)
     state = torch.load("runs/evaluated/checkpoints/best.pt", weights_only=True)
     assert state["step"] == at
     exported = open_model(ModelConfig(weights="runs/evaluated/best.safetensors"), Path("."))
-    assert equal(dict(exported._network.module.state_dict()), state["average" if ema else "student"])
+    assert equal(dict(exported.network.module.state_dict()), state["average" if ema else "student"])
 
 
 def embed_on_rank(rank: int) -> None:

@@ -76,7 +76,7 @@ def test_an_exported_student_scales_pixels_as_the_training_did(world):
     model = open_model(ModelConfig(weights="runs/tiny/student.safetensors"), Path("."))
     # The networks' inputs, for a fresh network is homogeneous: any scale would give the same direction.
     seen = []
-    model._network.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    model.network.module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
     faces = np.stack([open_source("data/faces").rgb(i) for i in range(3)])
     model.embed(faces)
     torch.testing.assert_close(trainer._to_input(torch.from_numpy(faces)), seen[0], rtol=0, atol=1e-6)

@@ -12,12 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from common.embeddings import Embeddings
 from common.errors import DataError, ModelError, UserError
+from common.faces.evaluation_sets import write_arrow, write_bin
 from evaluate.__main__ import main
 from evaluate.batch import evaluate_folder
-from evaluate.embed import Embeddings
-from evaluate.files.arrow import write_arrow
-from evaluate.files.binfile import write_bin
 from evaluate.stored import load_embeddings, save_embeddings
 from tests.evaluate.stand_ins import Linear
 
@@ -49,7 +48,7 @@ def world(tmp_path, monkeypatch):
     write_bin("pairs.bin", faces(2 * PAIRS), same)
 
     person = np.arange(40) % 10
-    write_arrow("ijb", faces(40))
+    write_arrow("ijb", faces(40), 40)
     template = np.arange(40) // 10 * 10 + person  # four templates a person, one image each
     first, second = np.meshgrid(np.arange(10), np.arange(20, 40))
     protocol = {"faceness_scores": np.ones(40, np.float32), "templates": template, "medias": np.arange(40)}
@@ -58,7 +57,7 @@ def world(tmp_path, monkeypatch):
         protocol |= {f"{part}_templates": ids, f"{part}_subjects": ids % 10}
     torch.save(protocol, "ijb/metadata.pt")
 
-    write_arrow("tiny", faces(30))
+    write_arrow("tiny", faces(30), 30)
     names = [f"{n % 10}_{n}.png" for n in range(20)] + [f"-1_{n}.png" for n in range(10)]
     lists = {"image_paths": names, "probe_paths": names[:10], "gallery_paths": names[10:20]}
     torch.save(lists | {"distractor_paths": names[20:]}, "tiny/metadata.pt")
@@ -178,7 +177,7 @@ def test_search_answers_with_the_names_of_faces_and_exact_cosines(world):
 
 @pytest.mark.parametrize("format", ["npz", "zarr"])
 def test_faces_of_sets_are_found_by_what_the_set_calls_them(world, monkeypatch, format):
-    monkeypatch.setattr("evaluate.models.open_model", lambda *arguments: Linear(dim=6))
+    monkeypatch.setattr("common.models.named.open_model", lambda *arguments: Linear(dim=6))
     Path("weights.pt").write_bytes(b"PK")
     invoke("embed", "--model", "weights.pt", *ALL, "--out", "e", "--format", format)
     ending = ".npz" if format == "npz" else ""

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from common.config import MeasureConfig
 from common.errors import ConfigError, DataError
+from common.faces.evaluation_sets import write_bin
 from common.figures import in_picture, new_figure
 from common.text import printable
-from evaluate.files.binfile import write_bin
 from evaluate.report.tables import results_table
 from evaluate.run import evaluate_models
 from tests.evaluate.stand_ins import Linear

@@ -9,12 +9,11 @@ import zarr
 from click.testing import CliRunner
 
 from common.config import MeasureConfig
+from common.embeddings import Embeddings
 from common.errors import UserError
 from evaluate import experiment
-from evaluate import models as sources
 from evaluate.__main__ import main
 from evaluate.batch import evaluate_folder
-from evaluate.embed import Embeddings
 from evaluate.models import named_sets
 from evaluate.stored import EmbeddingStore
 from tests.evaluate.stand_ins import Linear
@@ -32,7 +31,7 @@ def opened(monkeypatch):
         model.describe = lambda: {"name": Path(config.weights).name}
         return model
 
-    monkeypatch.setattr(sources, "open_model", open_model)
+    monkeypatch.setattr("common.models.named.open_model", open_model)
     monkeypatch.setattr(experiment, "open_model", open_model)
     return configs
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
+from common.embeddings import Embeddings
 from common.errors import DataError, UserError
-from evaluate.embed import Embeddings
 from evaluate.stored import EmbeddingStore, StoredEmbeddings, load_embeddings
 
 

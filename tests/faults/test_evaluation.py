@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evaluate.files.binfile import write_bin
+from common.faces.evaluation_sets import write_bin
 from tests.faults.damage import BINARY_DAMAGES, JSON_DAMAGES, flipped, holds
 from tests.faults.table import Row, assert_refused, quick, rows, table
 from tests.faults.test_faces import GLUED, JPEG, ZEROED

@@ -9,6 +9,7 @@ import pkgutil
 import signal
 import time
 from collections.abc import Callable
+from itertools import chain, repeat
 
 import pytest
 import torch
@@ -62,10 +63,10 @@ def killed() -> None:
 
 
 def not_finite(patch: pytest.MonkeyPatch) -> None:
-    whole = Trainer._forward
+    whole, factors = Trainer._forward, chain([1, 1, torch.nan], repeat(1))
 
-    def forward(self, faces, step, part):
-        return whole(self, faces, step, part) * (torch.nan if step == 2 else 1)
+    def forward(self, faces):
+        return whole(self, faces) * next(factors)
 
     patch.setattr(Trainer, "_forward", forward)
 
@@ -80,15 +81,15 @@ STAGE_TWO: dict[str, tuple[str, int, Break, str]] = {
     "claiming the folder": (TRAIN, 0, fails("distill.run.run_dir._make", FULL), "runs/ranks: cannot be written"),
     "opening the board": (TRAIN, 0, fails("distill.run.board.Board.__init__", FULL), "curves cannot be written"),
     "the first batch": (TRAIN, 1, fails("distill.batches.FaceBatches.__getitem__", BAD_PICTURE), "record 7"),
-    "a picture of a worker": (WORKERS, 1, fails("distill.batches.FaceBatches.__getitem__", BAD_PICTURE, 1), "record 7"),
-    "a worker": (WORKERS, 1, breaks("distill.batches.FaceBatches.__getitem__", killed, 1), "a worker that loads"),
+    "a picture of a worker": (WORKERS, 1, fails("distill.batches.FaceBatches.fill", BAD_PICTURE, 1), "record 7"),
+    "a worker": (WORKERS, 1, breaks("distill.batches.FaceBatches.fill", killed, 1), "a worker that loads"),
     "a step": (TRAIN, 1, fails("distill.step.Trainer.step", MemoryError("no room"), 2), "out of memory"),
     "a step that is not finite": (TRAIN, 1, not_finite, "lower train.lr"),
     "the curves": (TRAIN, 0, fails("distill.run.board.Board.add", FULL, 2), "the curves cannot be written"),
     "evaluating": (TRAIN, 1, fails("distill.evaluation.embed_with_norms", DataError("picture 3: bad")), "picture 3"),
     "measuring": (TRAIN, 0, fails("distill.evaluation.StudentEvaluation.better", MemoryError()), "out of memory"),
     "the best student": (TRAIN, 0, fails("distill.train.export", FULL), "best.safetensors: cannot be written"),
-    "a checkpoint": (TRAIN, 0, fails("torch.save", FULL, 2), ".pt: cannot be written"),
+    "a checkpoint": (TRAIN, 0, fails("distill.run.checkpoints.write_state", FULL, 2), ".pt: cannot be written"),
     "the student": (TRAIN, 0, fails("distill.train.write_summary", FULL), "student.safetensors: cannot be written"),
 }
 QUICK = ("a picture of a worker", "a checkpoint")
@@ -163,7 +164,7 @@ def test_a_rank_that_is_busy_alone_learns_that_another_has_failed(template, tmp_
         "distill.run.board.Board.describe",
         "evaluate.sets.ten_fold",
         "distill.train.StudentEvaluation.better",
-        "torch.save",
+        "distill.run.checkpoints.write_state",
     ],
 )
 def test_what_the_first_rank_does_alone_may_take_longer_than_ranks_wait_in_a_step(

@@ -18,8 +18,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from common.config.file import toml_of
+from common.faces.evaluation_sets import write_bin
 from common.faces.pixels import encode_jpeg
-from evaluate.files.binfile import write_bin
 from tests.tiny import DIM, experiment, portrait, write_faces
 
 SECONDS = 30  # for one command; what takes longer hangs

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.faces import open_source
 from common.faces.pixels import decode_rgb, encode_jpeg
 from common.faces.recordio import MAGIC, Record, Records, RecordWriter
+from photos.pack import pack
+from photos.sets.ijb import png_of
+from tests.tiny import portrait
 
 MXNET = Path(__file__).parents[2] / ".venv-mxnet" / "bin" / "python"
 EXIF = "ffe1 0022 457869660000 49492a0008000000 0100 12010300010000000{}000000 00000000"  # orientation 1 to 8
@@ -125,3 +129,26 @@ def assert_same_reading(records: Records, seen: list[dict]) -> None:
             assert hashlib.sha256(rgb.tobytes()).hexdigest() == item["rgb_sha256"]
             pictures += 1
     assert pictures > 20
+
+
+def test_mxnet_reads_the_faces_that_photos_packed(tmp_path):
+    """Labels, keys and pixels of a packed folder, JPEG and PNG, as mxnet decodes them."""
+    for person in range(3):
+        (tmp_path / "aligned" / f"person {person}").mkdir(parents=True)
+        for photo in range(person + 1):
+            picture = png_of(portrait(person, photo)) if photo else encode_jpeg(portrait(person, photo))
+            (tmp_path / "aligned" / f"person {person}" / f"{photo}.{'png' if photo else 'jpg'}").write_bytes(picture)
+    for form, quality in (("exact", None), ("jpeg", 95)):
+        pack(tmp_path / "aligned", tmp_path / form, quality=quality)
+        witness("read", tmp_path / form / "train.rec", tmp_path / form / "train.idx", tmp_path / "seen.json")
+        seen = {item["key"]: item for item in json.loads((tmp_path / "seen.json").read_text())}
+        packed = open_source(tmp_path / form)
+        labels = {key: np.frombuffer(bytes.fromhex(item["labels"]), "<f4").tolist() for key, item in seen.items()}
+        assert labels[0] == [7, 10]
+        assert [labels[key] for key in range(1, 7)] == [[label, 1] for label in (0, 1, 1, 2, 2, 2)]
+        assert [labels[key] for key in range(7, 10)] == [[1, 2], [2, 4], [4, 7]]
+        for key in range(1, 7):
+            assert bytes.fromhex(seen[key]["payload"]) == packed.jpeg(key - 1)
+            if "rgb_sha256" in seen[key]:
+                assert seen[key]["rgb_sha256"] == hashlib.sha256(packed.rgb(key - 1).tobytes()).hexdigest()
+        assert sum("rgb_sha256" in item for item in seen.values()) == (3 if quality is None else 6)

@@ -25,7 +25,7 @@ def write(folder: Path, identities: np.ndarray, payload: bytes = b"a picture") -
 @pytest.fixture
 def reads(monkeypatch) -> list[int]:
     """The keys of the records that were read; labels are kept for sets of any size."""
-    monkeypatch.setattr("common.faces.kept_labels.KEPT_FROM", 1)
+    monkeypatch.setattr("common.faces.record_labels.KEPT_FROM", 1)
     asked: list[int] = []
     raw = Records.raw
     monkeypatch.setattr(Records, "raw", lambda self, key: (asked.append(key), raw(self, key))[1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.faces.training_faces import open_faces
+from common.faces.sources import open_faces
 from tests.tiny import experiment
 
 

@@ -1,5 +1,6 @@
 """Teachers from a Hub: found, pinned, kept, and every way it can fail said in one line."""
 
+import hashlib
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from common.config import ModelConfig
 from common.errors import ModelError
 from common.models.face_model import open_model
 from common.models.hub import fetch_weights
-from common.models.weight_files import find_weights
+from common.models.weight_files import PUBLISHED, find_weights, kept_weights
 from tests.common.backbones.golden_backbones import fill
 from tests.common.models.hub_server import COMMIT, FakeHub, serving
 
@@ -158,7 +159,7 @@ from common.models import open_model
 model = open_model(ModelConfig(weights=sys.argv[1], revision="main"), Path("."), threads=1)
 images = torch.from_numpy(np.load(sys.argv[2]))
 with torch.inference_mode():
-    np.save(sys.argv[3], model._network.module(images).numpy())
+    np.save(sys.argv[3], model.network.module(images).numpy())
 print(json.dumps(model.describe()))
 """
     with serving() as hub:
@@ -172,3 +173,22 @@ print(json.dumps(model.describe()))
     assert (described["architecture"], described["channel_order"], described["mean"]) == (f"ir_{depth}", "rgb", 127.5)
     deviation = np.abs(np.load(tmp_path / "out.npy") - reference).max() / np.linalg.norm(reference, axis=1).min()
     assert deviation <= 1e-4
+
+
+def test_a_published_file_comes_from_the_hub_where_its_path_is_not_here(hub: FakeHub, tmp_path: Path, monkeypatch):
+    """By its digest: the Hub may keep other bytes under the name some day."""
+    name, content = "face_recognition_sface_2021dec.onnx", b"the published bytes"
+    repo, digest = PUBLISHED[name]
+    assert digest == "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79"
+    hub.repos[repo] = {name: content}
+    with pytest.raises(ModelError, match=rf"sha256 is {hashlib.sha256(content).hexdigest()}, {name} has {digest}"):
+        find_weights(f"models/{name}", None, tmp_path)
+    monkeypatch.setitem(PUBLISHED, name, (repo, hashlib.sha256(content).hexdigest()))
+    found = find_weights(f"models/{name}", None, tmp_path)
+    assert (found.path.read_bytes(), found.repo, found.file) == (content, repo, name)
+    assert kept_weights(f"models/{name}", None, tmp_path) == found
+    asked = len(hub.requests)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / name).write_bytes(b"somebody's own")
+    assert find_weights(f"models/{name}", None, tmp_path).repo is None
+    assert len(hub.requests) == asked

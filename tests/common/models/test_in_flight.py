@@ -7,11 +7,11 @@ import pytest
 
 from cache.build import build
 from common.backbones import build_backbone
+from common.embeddings import embed_with_norms
 from common.errors import ModelError
 from common.faces.sources import open_source
 from common.models.in_flight import embed_in_turn
 from common.models.torch_model import TorchNetwork
-from evaluate.embed import embed_with_norms
 from tests.tiny import TinyTeacher, experiment, jpegs, tree
 
 

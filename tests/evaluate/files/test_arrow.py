@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from common.errors import DataError
+from common.faces.evaluation_sets import write_arrow
 from common.faces.pixels import decode_rgb
-from evaluate.files.arrow import ArrowFaces, write_arrow
+from evaluate.files.arrow import ArrowFaces
 
 PICTURES = [bytes([number]) * (number + 5) for number in range(25)]
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -46,7 +47,7 @@ def test_plain_binary_images_and_small_indices_are_read(tmp_path):
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    write_arrow(tmp_path / "set", PICTURES, rows_per_shard=10)
+    write_arrow(tmp_path / "set", PICTURES, len(PICTURES), rows_per_shard=10)
     assert ArrowFaces(tmp_path / "set")[:] == PICTURES
     assert len(list((tmp_path / "set").glob("*.arrow"))) == 3
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluate.files.binfile import load_bin, write_bin
+from common.faces.evaluation_sets import write_bin
+from evaluate.files.binfile import load_bin
 from evaluate.files.pickled import read_pickle
 
 MARKER = "PICKLE_WAS_EXECUTED"

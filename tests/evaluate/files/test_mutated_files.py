@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from common.embeddings import Embeddings
 from common.errors import UserError
-from evaluate.embed import Embeddings
-from evaluate.files.arrow import ArrowFaces, write_arrow
+from common.faces.evaluation_sets import write_arrow
+from evaluate.files.arrow import ArrowFaces
 from evaluate.files.binfile import load_bin
 from evaluate.files.metadata import read_metadata
 from evaluate.protocols.templates import evaluate_templates
@@ -155,7 +156,7 @@ def arrow_work(folder, count, refused):
 
 @pytest.mark.parametrize("count", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)])
 def test_a_mutated_arrow_set_is_read_or_refused_and_crashes_nothing(tmp_path, count):
-    write_arrow(tmp_path / "set", PICTURES * 2)
+    write_arrow(tmp_path / "set", PICTURES * 2, 2 * len(PICTURES))
     context = multiprocessing.get_context("fork")
     refused = context.Value("i", 0)
     worker = context.Process(target=arrow_work, args=(tmp_path / "set", count, refused))

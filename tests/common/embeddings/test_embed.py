@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from common.embeddings import embed_faces, embed_with_norms
 from common.errors import DataError
 from common.faces.pixels import decode_rgb
-from evaluate.embed import embed_faces, embed_with_norms
 from tests.evaluate.stand_ins import Linear
 
 

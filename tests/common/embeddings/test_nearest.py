@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from common.embeddings import search
 from common.errors import DataError
-from evaluate.protocols.nearest import search
 
 
 def unit(rows, dim=16, seed=0):
@@ -16,7 +16,7 @@ def unit(rows, dim=16, seed=0):
     ("gallery", "probes", "k"), [(500, 70, 20), (5000, 3, 1), (7, 9, 50), (1, 1, 1), (300, 100, 300)]
 )
 def test_exact_search_is_brute_force(monkeypatch, gallery, probes, k):
-    monkeypatch.setattr("evaluate.protocols.nearest._PROBE_BLOCK", 32)
+    monkeypatch.setattr("common.embeddings.nearest._PROBE_BLOCK", 32)
     rows, asked = unit(gallery), unit(probes, seed=1)
     scores, indices = search(rows, asked, k)
     matrix = asked.astype(np.float64) @ rows.T.astype(np.float64)

@@ -1,0 +1,23 @@
+"""int8 that holds: static quantisation in QDQ form, calibrated on training faces, with an eye on every layer.
+
+faces = calibration_faces(config, root, count=256, size=(112, 112))
+found = choose_floats(graph, ranges_of(graph, faces), held_out, limits)
+found.graph                                  # layers that hurt most are float again
+"""
+
+from export.quantise.calibration import Method, calibration_faces, ranges_of
+from export.quantise.layers import layers_of
+from export.quantise.search import Agreement, Found, agreement, choose_floats
+from export.quantise.static import quantised
+
+__all__ = [
+    "Agreement",
+    "Found",
+    "Method",
+    "agreement",
+    "calibration_faces",
+    "choose_floats",
+    "layers_of",
+    "quantised",
+    "ranges_of",
+]

@@ -1,0 +1,173 @@
+"""`photos embed`, `compare` and `gallery` on aligned faces made up here, and on LFW's photos where they are."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from common.embeddings import Row, Thresholds, sidecar_of, write_thresholds
+from photos.__main__ import main
+from tests.tiny import TinyTeacher, portrait
+
+
+class Model(TinyTeacher):
+    """A model that lies in a file, and sees 112x112 or 112x96."""
+
+    path = Path("tiny.onnx")
+
+    def describe(self):
+        return {"weights_sha256": "ab" * 32}
+
+    def embed(self, faces):
+        if faces.shape[2] == 96:
+            faces = np.pad(faces, ((0, 0), (0, 0), (8, 8), (0, 0)))
+        return super().embed(faces)
+
+
+@pytest.fixture
+def people(tmp_path, monkeypatch):
+    """photos/pN/a.png, b.png: aligned faces of four people."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("common.models.named.open_model", lambda *arguments: Model())
+    Path("tiny.onnx").write_bytes(b"\x08")
+    for person in range(4):
+        Path(f"photos/p{person}").mkdir(parents=True)
+        for photo, name in enumerate("ab"):
+            cv2.imwrite(f"photos/p{person}/{name}.png", portrait(person, photo)[..., ::-1])
+    return tmp_path
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def cosine_of(first, second, flip=True):
+    """Independently: the sum of a face's embedding and its mirror image's, and the angle between two such."""
+    rows = []
+    for person, photo in (first, second):
+        face = portrait(person, photo)[None]
+        rows.append((TinyTeacher().embed(face) + flip * TinyTeacher().embed(face[:, :, ::-1]))[0].astype(np.float64))
+    return rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1])
+
+
+def calibrated(threshold, protocol="flip-sum"):
+    row = Row(far=0.01, threshold=threshold, low=threshold, high=threshold, tar=1)
+    kept = Thresholds(
+        model={"weights_sha256": "ab" * 32}, set="mine", set_sha256="00", impostors=100, protocol=protocol,
+        resampled="pairs", resamples=10, rows=[row],
+    )  # fmt: skip
+    write_thresholds(sidecar_of(Path("tiny.onnx")), kept)
+
+
+EMBED = ("embed", "--model", "tiny.onnx", "--aligned", "--in", "photos", "--out", "r")
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_arrays_table_and_matrix_hold_the_cosines_of_the_faces(people, flip):
+    output = invoke(*EMBED, *([] if flip else ["--no-flip"]))
+    kept = np.load("r/embeddings.npz")
+    names = [f"p{person}/{name}.png" for person in range(4) for name in "ab"]
+    assert kept["paths"].tolist() == names
+    assert kept["embeddings"].dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(kept["embeddings"], axis=1), 1, rtol=1e-6)
+    table = pq.read_table("r/embeddings.parquet")
+    assert table["path"].to_pylist() == names
+    assert table["person"].to_pylist() == [name[:2] for name in names]
+    assert table["score"].null_count == table["box"].null_count == 8
+    norm = np.linalg.norm(TinyTeacher().embed(np.stack([portrait(0, 0), portrait(0, 0)[:, ::-1]])), axis=1)
+    assert table["norm"][0].as_py() == pytest.approx(norm.mean() if flip else norm[0], rel=1e-5)
+    with open("r/cosines.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["path", *names]
+    for first, second in ((0, 1), (0, 6), (5, 3)):
+        expected = cosine_of(divmod(first, 2), divmod(second, 2), flip)
+        assert float(rows[first + 1][second + 1]) == pytest.approx(expected, abs=2e-6)
+    assert "rank correlation: n/a with the detector's score, n/a with the size of the face" in output
+    assert all(Path("r", name).stat().st_size > 10_000 for name in ("cosines.png", "pairs.png"))
+
+
+def test_faces_of_another_size_and_folders_without_any_are_refused(people):
+    cv2.imwrite("photos/p0/small.png", portrait(0, 0)[:100])
+    assert "faces of different sizes" in invoke(*EMBED, code=2)
+    Path("one").mkdir()
+    cv2.imwrite("one/small.png", portrait(0, 0)[:100])
+    one = ("embed", "--model", "tiny.onnx", "--aligned", "--in", "one", "--out", "r")
+    assert "faces of 100x112, the model takes 112x112: align the photos" in invoke(*one, code=2)
+    Path("none").mkdir()
+    assert "no pictures in it" in invoke(
+        "embed", "--model", "tiny.onnx", "--aligned", "--in", "none", "--out", "r", code=2
+    )
+
+
+def test_compare_says_cosine_and_verdict_at_the_threshold_stored_or_given(people):
+    pair = ("compare", "--model", "tiny.onnx", "--aligned", "photos/p0/a.png", "photos/p0/b.png")
+    cosine = cosine_of((0, 0), (0, 1))
+    output = invoke(*pair)
+    assert f"cosine {cosine:.4f}" in output
+    assert "no threshold is known for tiny.onnx" in output
+    assert f"one person, by cosine {cosine - 0.01:g}, as given" in invoke(*pair, "--threshold", cosine - 0.01)
+    assert "two people, by" in invoke(*pair, "--threshold", cosine + 0.01)
+    calibrated(cosine - 0.01)
+    assert "at FAR 0.01, on 100 pairs of strangers in mine" in invoke(*pair)
+    assert "one person, by" in invoke(*pair, "--far", "0.01")
+    assert "thresholds of flip-sum embeddings, these are single" in invoke(*pair, "--no-flip", code=2)
+    calibrated(cosine + 0.01)
+    assert "two people, by" in invoke(*pair)
+
+
+def test_gallery_finds_the_people_and_judges_by_the_threshold(people):
+    Path("new").mkdir()
+    Path("photos/p3/b.png").rename("new/unknown.png")
+    Path("photos/p3/a.png").unlink()
+    Path("photos/p1/b.png").rename("new/known.png")
+    between = (cosine_of((1, 0), (1, 1)) + max(cosine_of((3, 1), (person, 0)) for person in range(3))) / 2
+    calibrated(between)
+    output = invoke(
+        "gallery", "--model", "tiny.onnx", "--aligned", "--gallery", "photos", "--in", "new", "--out", "r", "-k", 1
+    )
+    assert "known.png: p1/a.png" in output
+    assert "1 of 2 probes have somebody above the threshold" in output
+    with open("r/neighbours.csv", newline="") as file:
+        found = {line["probe"]: (line["gallery"], line["same"]) for line in csv.DictReader(file)}
+    assert found["known.png"] == ("p1/a.png", "yes")
+    assert found["unknown.png"][1] == "no"
+
+
+def test_a_model_of_another_size_than_templates_have_wants_aligned_faces(people, monkeypatch):
+    monkeypatch.setattr(Model, "size", (128, 128))
+    message = invoke("compare", "--model", "tiny.onnx", "photos/p0/a.png", "photos/p0/b.png", code=2)
+    assert "takes faces of 128x128, photos are aligned to 112x112, 112x96" in message
+
+
+@pytest.mark.real
+def test_photos_are_aligned_to_the_model_and_boxes_and_scores_are_kept(people, monkeypatch, real_file, data_root):
+    real_file("models/face_detection_yunet_2023mar.onnx")
+    monkeypatch.setattr(Model, "size", (112, 96))
+    two = Path("two")
+    two.mkdir()
+    for person in ("Hu_Jintao", "Vicente_Fox"):
+        (two / person).symlink_to(real_file(f"lfw/photos/{person}"))
+    output = invoke("embed", "--model", "tiny.onnx", "--data", data_root, "--in", two, "--out", "r", "--workers", 1)
+    table = pq.read_table("r/embeddings.parquet")
+    assert table.num_rows == 10
+    assert min(table["score"].to_pylist()) > 0.8
+    assert {cv2.imread(str(path)).shape for path in Path("r/aligned").rglob("*.png")} == {(112, 96, 3)}
+    assert json.loads(Path("r/aligned/aligner.json").read_text())["template"] == "cosface"
+    assert "n/a" not in output
+
+
+@pytest.mark.real
+def test_sface_tells_the_people_of_lfws_photos_apart(tmp_path, real_file, data_root):
+    model = real_file("models/face_recognition_sface_2021dec.onnx")
+    photos = real_file("lfw/photos")
+    of = {name: sorted((photos / name).iterdir()) for name in ("Vicente_Fox", "Hu_Jintao")}
+    compare = ("compare", "--model", model, "--data", data_root, "--threshold", 0.3)
+    assert "one person" in invoke(*compare, of["Vicente_Fox"][2], of["Vicente_Fox"][3])
+    assert "two people" in invoke(*compare, of["Vicente_Fox"][2], of["Hu_Jintao"][0])
