@@ -6,6 +6,8 @@ python -m export quantise exports/lfw --config configs/lfw.toml --data DATA
 python -m export measure exports/lfw --on lfw=lfw.bin
 python -m export weights adaface_ir50_ms1mv2.ckpt ir50.safetensors
 python -m export weights ir50_bare.pth ir50.safetensors --channel-order bgr
+python -m export card    runs/lfw exports/lfw --faces-licence "research only"
+python -m export push    exports/lfw owner/lfw-student
 """
 
 from pathlib import Path
@@ -84,7 +86,8 @@ def onnx(
 ) -> None:
     """Write a face model as ONNX: SOURCE is a run's folder, weights of any supported kind, or a Hub repository."""
     from common.errors import ModelError
-    from evaluate.models import STUDENT, open_weights
+    from common.models import STUDENT
+    from evaluate.models import open_weights
     from evaluate.sets import DEFAULT
     from export.contract import Form
     from export.onnx import export_onnx
@@ -154,6 +157,35 @@ def weights(
     stated = Preset(architecture, embedding_size, None, channel_order, mean, std)
     contract = convert_checkpoint(source, target, stated)
     say(f"{target}: " + ", ".join(f"{key} {value}" for key, value in contract.to_metadata().items()))
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--faces-licence", required=True, help="Of the faces it was trained on; unknown is an answer.")
+@click.option("--teacher-licence", help="Of the teacher's weights, where they are not known by digest.")
+@click.option("--licence", help="Of the student's weights; else they are for research only.")
+@click.option("--best", is_flag=True, help="Of best.safetensors in place of the last step's student.")
+@click.option("--sheets", is_flag=True, help="Pictures of the worst errors travel, too: they show people.")
+def card(
+    run: Path, out: Path, faces_licence: str, teacher_licence: str | None, licence: str | None, best: bool, sheets: bool
+) -> None:
+    """Complete the exports in OUT to a package that can be pushed: weights of RUN, card, digests."""
+    from export.card import RESEARCH_ONLY, Licences, read_run, write_card
+
+    licences = Licences(faces_licence, teacher_licence, licence or RESEARCH_ONLY)
+    say(f"card in {write_card(read_run(run, 'best' if best else 'last'), out, licences, sheets)}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="A repository that is made is not private.")
+def push(folder: Path, repo: str, public: bool) -> None:
+    """Send the package in FOLDER to a model repository on the HuggingFace Hub, in one commit."""
+    from export.push import push as push_package
+
+    say(f"{folder}: {push_package(folder, repo, public)} files in {repo}")
 
 
 if __name__ == "__main__":

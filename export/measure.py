@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from common.embeddings import Embeddings, embed_with_norms
 from common.errors import UserError
 from common.models import read_graph
 from common.vectors import unit_rows
-from evaluate.embed import Embeddings, embed_with_norms
 from evaluate.protocols import VerificationResult
 from evaluate.sets import FaceSet, open_set
 from export.gate import LATENCIES, LIMITS, Limits, Loss, Measured, judged, key_of, write_measured

@@ -7,9 +7,8 @@ from typing import Any, Literal
 from cache.format import read_manifest
 from common.config import Config, load_config
 from common.errors import UserError
-from common.models import FaceModel, read_graph
+from common.models import STUDENT, FaceModel, read_graph
 from common.plan import Plan, plan_faces
-from evaluate.models import STUDENT
 from export.contract import Form
 from export.gate import LIMITS, Limits, Measured
 from export.measure import measure_folder

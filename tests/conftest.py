@@ -41,4 +41,10 @@ def real_file(data_root: Path):
     return find
 
 
-pytest_plugins = ["tests.tiny", "tests.library", "tests.common.models.hub_server"]
+pytest_plugins = [
+    "tests.tiny",
+    "tests.library",
+    "tests.common.models.hub_server",
+    "tests.common.models.hub_repositories",
+    "tests.export.finished_run",
+]

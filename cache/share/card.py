@@ -7,19 +7,16 @@ from typing import Any
 from cache.format import Layout
 from common.errors import CacheError
 from common.faces import aligner_text
+from common.models import UNKNOWN, known_licence
 from common.plan import size_text
 from common.text import printable
 
 CARD = "README.md"
-UNKNOWN = "unknown"
-
-# Licences their publishers give the weights themselves, by SHA-256 of the file.
-_LICENCES = {"0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": "Apache-2.0"}  # OpenCV Zoo, SFace
 
 
 def teacher_licence(manifest: Mapping[str, Any], given: str | None) -> str:
     """The licence of the teacher's weights, as given or known. Raises CacheError when it is neither."""
-    licence = given or _LICENCES.get(manifest["teacher"]["weights_sha256"])
+    licence = given or known_licence(manifest["teacher"]["weights_sha256"])
     if licence is None:
         raise CacheError(
             f"the licence of {manifest['teacher']['name']} is not known here: give --teacher-licence (or {UNKNOWN})"

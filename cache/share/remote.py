@@ -3,9 +3,8 @@
     open_remote("s3://bucket/caches/lfw")      open_remote("file:///mnt/share/lfw")
     open_remote("hf://datasets/owner/name")    open_remote("owner/name")
 
-Both fetch and send whole files by name. On the Hub everything is sent as one commit (`create_commit`, which
-`upload_folder` is made of): the repository never shows half a cache, exactly the listed files travel, and what an
-interrupted push has sent is found there by its digest and not sent again.
+Both fetch and send whole files by name. On the Hub everything is sent as one commit (`common/models/hub_commit.py`):
+the repository never shows half a cache, and what an interrupted push has sent is not sent again.
 """
 
 import hashlib
@@ -18,12 +17,13 @@ from typing import Protocol
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from huggingface_hub import CommitOperationAdd, HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from common.errors import CacheError
 from common.files import make_folder, replacing, sha256_of
+from common.models import MAY_WRITE, line_of_client, send_commit
 from common.writers import at_work
 
 _HUB = re.compile(r"(?:hf://datasets/)?([\w.-]+/[\w.-]+?)/?")
@@ -197,17 +197,12 @@ class HubDataset:
                 return self._failed(error, "run again, it goes on")
 
     def send(self, files: Mapping[str, Path | bytes]) -> None:
-        api = HfApi()
-        adding = [CommitOperationAdd(name, content) for name, content in files.items()]
         try:
-            api.create_repo(self.repo, repo_type="dataset", private=not self._public, exist_ok=True)
-            api.create_commit(self.repo, adding, commit_message="Teacher cache", repo_type="dataset")
+            send_commit(self.repo, "dataset", files, "Teacher cache", self._public)
         except Exception as error:
-            raise self._failed(error, "is HF_TOKEN one that may write there? Run again, it goes on") from error
+            raise self._failed(error, MAY_WRITE) from error
 
     def _failed(self, error: Exception, advice: str) -> Exception:
         """The client's exceptions as one line; what is not the client's as it is."""
-        if not isinstance(error, OSError) and not type(error).__module__.startswith(("httpx", "huggingface_hub")):
-            return error
-        text = str(error).strip()
-        return CacheError(f"{self.url}: {text.splitlines()[0] if text else type(error).__name__}: {advice}")
+        line = line_of_client(error)
+        return error if line is None else CacheError(f"{self.url}: {line}: {advice}")

@@ -15,6 +15,7 @@ from common.embeddings.thresholds import (
     choose_cut,
     protocol_of,
     sidecar_of,
+    thresholds_beside,
     write_thresholds,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "protocol_of",
     "search",
     "sidecar_of",
+    "thresholds_beside",
     "write_thresholds",
 ]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.documents import read_document
 from common.errors import ModelError, UserError
-from common.files import write_json
+from common.files import sha256_of, write_json
 from common.models import FaceModel, identity_of
 
 Protocol = Literal["flip-sum", "single"]
@@ -101,6 +101,23 @@ def read_thresholds(model: FaceModel, path: Path | None = None) -> Thresholds | 
                 f"{where}: thresholds of another model: {field} is {found.model.get(field)} there, {value} in "
                 f"{model.path.name}: {_ANEW}, or remove the file"
             )
+    return found
+
+
+def thresholds_beside(weights: Path) -> Thresholds | None:
+    """Those that lie beside a file of weights, which nobody has to open for it; None where there are none.
+
+    Raises ModelError for a damaged file, and for one of other weights.
+    """
+    where = sidecar_of(weights)
+    if not where.exists():
+        return None
+    found = read_document(where, Thresholds, ModelError, _ANEW)
+    there, here = found.model.get("weights_sha256"), sha256_of(weights)
+    if there != here:
+        raise ModelError(
+            f"{where}: thresholds of other weights: sha256 is {there} there, {here} here: {_ANEW}, or remove the file"
+        )
     return found
 
 

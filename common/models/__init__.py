@@ -7,6 +7,7 @@
 """
 
 from common.models.face_model import FaceModel, fit, open_model, refuse_other_size
+from common.models.hub_commit import MAY_WRITE, line_of_client, send_commit
 from common.models.identity import IDENTITY, identity_of, known_of
 from common.models.in_flight import embed_in_turn
 from common.models.model_check import (
@@ -18,7 +19,7 @@ from common.models.model_check import (
 )
 from common.models.named import STUDENT, open_named
 from common.models.onnx_model import EXPORTED, free_batch, read_graph, read_signature, relative_deviation
-from common.models.presets import UNIT_RGB, Preset, first_known
+from common.models.presets import UNIT_RGB, UNKNOWN, Preset, first_known, known_licence
 from common.models.tensor_files import read_tensors, write_tensors
 from common.models.torch_model import DTYPES, TorchNetwork
 from common.models.weight_files import find_weights, hub_name, kept_weights
@@ -28,8 +29,10 @@ __all__ = [
     "DTYPES",
     "EXPORTED",
     "IDENTITY",
+    "MAY_WRITE",
     "STUDENT",
     "UNIT_RGB",
+    "UNKNOWN",
     "FaceModel",
     "Preset",
     "TeacherReport",
@@ -44,8 +47,10 @@ __all__ = [
     "hub_name",
     "identity_of",
     "kept_weights",
+    "known_licence",
     "known_of",
     "labelled_sample",
+    "line_of_client",
     "load_weights",
     "open_model",
     "open_named",
@@ -56,6 +61,7 @@ __all__ = [
     "refuse_other_size",
     "relative_deviation",
     "save_weights",
+    "send_commit",
     "warning_of",
     "write_tensors",
 ]

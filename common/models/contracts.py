@@ -41,6 +41,7 @@ def onnx_contract(config: ModelConfig, weights: WeightFile, signature: Signature
     contract = first_known(
         _stated(config),
         by_sha256(weights.sha256),
+        by_repository(weights.repo) if weights.repo else Preset(),
         Preset("onnx", dim, signature.size or (112, 112)),
         RAW_RGB if signature.scales else UNIT_RGB,
     )

@@ -22,7 +22,10 @@ from common.files import make_folder, replacing, sync
 from common.models.hub_transfer import COMMIT, Announced, TooSlow, announced, fetch, require_named_by_digest
 from common.text import printable
 
-WEIGHTS = ("model.safetensors", "pretrained_model/model.safetensors", "pretrained_model/model.pt", "backbone.pth")
+WEIGHTS = (
+    *("model.safetensors", "pretrained_model/model.safetensors", "pretrained_model/model.pt"),
+    *("backbone.pth", "glintr100.onnx"),
+)
 """Where repositories keep their weights, best first."""
 
 DESCRIPTION = "pretrained_model/model.yaml"

@@ -62,12 +62,22 @@ ADAFACE = Preset(channel_order="bgr", mean=127.5, std=127.5)
 RAW_RGB = Preset(channel_order="rgb", mean=0.0, std=1.0)
 """The graph scales by itself."""
 
+# face_recognition_sface_2021dec.onnx of the OpenCV Zoo.
+_SFACE = "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79"
+# glintr100.onnx of fal/AuraFace-v1, as projects that use it pin it: never run here (docs/data.md). The publisher's card
+# has it read by InsightFace's library, whose contract this is.
+_AURAFACE = "a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60"
+_R100 = replace(UNIT_RGB, architecture="onnx", embedding_size=512, size=(112, 112))
+
 _BY_SHA256 = {
-    # face_recognition_sface_2021dec.onnx of the OpenCV Zoo
-    "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": replace(
-        RAW_RGB, architecture="sface", embedding_size=128, size=(112, 112)
-    ),
+    _SFACE: replace(RAW_RGB, architecture="sface", embedding_size=128, size=(112, 112)),
+    _AURAFACE: _R100,
 }
+_LICENCE_BY_SHA256 = {_SFACE: "Apache-2.0", _AURAFACE: "Apache-2.0"}
+
+UNKNOWN = "unknown"
+"""What is said of a licence that nobody here knows: an answer, and no permission."""
+
 _CVLFACE_IR = re.compile(r"minchul/cvlface_(adaface|arcface|cosface)_ir(18|50|101)_\w+")
 
 
@@ -81,8 +91,15 @@ def by_sha256(digest: str) -> Preset:
     return _BY_SHA256.get(digest, Preset())
 
 
+def known_licence(sha256: str) -> str | None:
+    """The licence that its publisher gives a published file; None if it is not known."""
+    return _LICENCE_BY_SHA256.get(sha256)
+
+
 def by_repository(repository: str) -> Preset:
     """Preset of a Hub repository; empty if it is not known."""
+    if repository == "fal/AuraFace-v1":
+        return _R100
     match = _CVLFACE_IR.fullmatch(repository)
     if match is None:
         return Preset()

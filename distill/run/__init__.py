@@ -24,11 +24,13 @@ from distill.run.parts import (
 from distill.run.report import Report
 from distill.run.resume import Best, Progress, resume_run, save_progress
 from distill.run.run_dir import refuse_unusable
+from distill.run.sources import SOURCES
 from distill.run.students import BEST_STUDENT, STUDENT, export, write_summary
 from distill.run.window import Window
 
 __all__ = [
     "BEST_STUDENT",
+    "SOURCES",
     "STUDENT",
     "Best",
     "Console",

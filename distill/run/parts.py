@@ -21,6 +21,7 @@ from distill.batches import BatchLoader, EpochOrder, FaceBatches, Wanted, kept_s
 from distill.graph import refuse_graphs
 from distill.head import Head, build_head, starting_centers
 from distill.run.run_dir import claimed
+from distill.run.sources import write_sources
 from distill.step import Trainer
 from distill.warm import ToldOrder, reading_ahead
 
@@ -54,6 +55,8 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
         raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
     centers = starting_centers(config, root, cache, source.num_classes)
     with claimed(config.run_dir, config):
+        if rank() == 0:
+            write_sources(config, source)
         trainer = new_trainer(config, source, centers, device)
         faces = face_batches(config, source, cache, order)
         with (

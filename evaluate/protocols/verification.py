@@ -67,6 +67,7 @@ class VerificationResult:
         special = {"fpr", "tpr", "distances", "issame", "norms", "people", "threshold", "fold_thresholds"}
         special |= {"tar_at_far", "tar_at_most_far"}
         numbers = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in special}
+        numbers["genuine"] = self.pairs - self.impostors
         numbers |= {"threshold": self.cosine_threshold, "threshold_squared_distance": self.threshold}
         numbers["fold_thresholds"] = [1 - distance / 2 for distance in self.fold_thresholds]
         numbers["fold_thresholds_squared_distance"] = self.fold_thresholds

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from torch import nn
 
@@ -192,3 +193,31 @@ def test_a_published_file_comes_from_the_hub_where_its_path_is_not_here(hub: Fak
     (tmp_path / "models" / name).write_bytes(b"somebody's own")
     assert find_weights(f"models/{name}", None, tmp_path).repo is None
     assert len(hub.requests) == asked
+
+
+def colours_to(width: int) -> bytes:
+    """An ONNX graph with the signature of InsightFace's: the mean colour of a face, mapped to `width` values."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["input.1"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["colour"]),
+        helper.make_node("MatMul", ["colour", "linear"], ["683"]),
+    ]
+    linear = numpy_helper.from_array(np.eye(3, width, dtype=np.float32), "linear")
+    faces = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, ["None", 3, 112, 112])
+    rows = helper.make_tensor_value_info("683", TensorProto.FLOAT, ["None", width])
+    graph = helper.make_graph(nodes, "g", [faces], [rows], [linear])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return made.SerializeToString()
+
+
+def test_auraface_opens_by_its_repository_and_another_network_there_is_refused(hub: FakeHub, tmp_path: Path):
+    hub.repos["fal/AuraFace-v1"] = {"glintr100.onnx": colours_to(512)}
+    model = open_model(ModelConfig(weights="fal/AuraFace-v1"), tmp_path)
+    said = model.describe()
+    assert (said["repo"], said["file"], said["revision"]) == ("fal/AuraFace-v1", "glintr100.onnx", COMMIT)
+    red = np.zeros((1, 112, 112, 3), np.uint8)
+    red[..., 0] = 255
+    np.testing.assert_allclose(model.embed(red)[0, :3], [1, -1, -1], atol=1e-6)  # RGB in [-1, 1]
+    hub.repos["fal/AuraFace-v1"] = {"glintr100.onnx": colours_to(128)}
+    with pytest.raises(ModelError, match="embedding_size is 128 in the file, not 512"):
+        open_model(ModelConfig(weights="fal/AuraFace-v1"), tmp_path)

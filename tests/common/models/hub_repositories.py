@@ -1,25 +1,31 @@
-"""A web server on this machine that takes and serves dataset repositories by the HuggingFace Hub's protocol.
+"""A web server on this machine that takes and serves repositories by the HuggingFace Hub's protocol.
 
-Making a repository, asking how files shall be sent, LFS objects by digest, one commit; and downloads as in
-tests/common/models/hub_server.py. Shard files are LFS objects, everything else travels in the commit itself.
+Making a repository of models or a dataset, asking how files shall be sent, LFS objects by digest, one commit; and
+downloads as in tests/common/models/hub_server.py. Shards and weights are LFS objects, everything else travels in the
+commit itself.
 """
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import pytest
 import yaml
+from huggingface_hub import constants
 
 from tests.common.models.hub_server import COMMIT, FakeHub
 
+_LARGE = re.compile(r"/c/|\.(safetensors|onnx)$")
+
 
 @dataclass
-class Datasets(FakeHub):
+class Repositories(FakeHub):
     """objects: LFS contents by SHA-256. created: payloads of made repositories. put: digests as they were uploaded."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -33,33 +39,39 @@ class Datasets(FakeHub):
         """Status and JSON of an answer."""
         if path == "/api/repos/create":
             self.created.append(json.loads(body))
-            return 200, {"url": f"{self.url}/datasets/{self.created[-1].get('organization', 'me')}/x"}
+            return 200, {"url": f"{self.url}/{self.created[-1].get('organization', 'me')}/x"}
         if path == "/api/validate-yaml":
             header = yaml.safe_load(json.loads(body)["content"].split("---")[1])
             return 200, {"errors": [] if isinstance(header, dict) else [{"message": "no header"}], "warnings": []}
         if "/preupload/" in path:
             files = [file["path"] for file in json.loads(body)["files"]]
             modes = [
-                {"path": p, "uploadMode": "lfs" if "/c/" in p else "regular", "shouldIgnore": False} for p in files
+                {"path": p, "uploadMode": "lfs" if _LARGE.search(p) else "regular", "shouldIgnore": False}
+                for p in files
             ]
             return 200, {"files": modes}
         if path.endswith("/objects/batch"):
             return 200, {"transfer": "basic", "objects": [self._object(o) for o in json.loads(body)["objects"]]}
         if "/commit/" in path and not self.refuse_commits:
-            _, _, _, owner, name, *_ = path.split("/")
-            self._commit(f"{owner}/{name}", [json.loads(line) for line in body.splitlines() if line.strip()])
+            self._commit(self.repo_of(path), [json.loads(line) for line in body.splitlines() if line.strip()])
             return 200, {
                 "success": True,
                 "commitOid": COMMIT,
-                "commitUrl": f"{self.url}/datasets/{owner}/{name}/commit/x",
+                "commitUrl": f"{self.url}/{self.repo_of(path)}/commit/x",
             }
         return 403, {"error": "no"}
 
     def tree(self, path: str) -> list[dict]:
         """The listing of all files of a repository."""
-        _, _, _, owner, name, *_ = path.split("/")
-        sizes = {file: self.announced_size.get(file, len(data)) for file, data in self.repos[f"{owner}/{name}"].items()}
+        sizes = {
+            file: self.announced_size.get(file, len(data)) for file, data in self.repos[self.repo_of(path)].items()
+        }
         return [{"type": "file", "path": file, "size": size, "oid": "0" * 40} for file, size in sizes.items()]
+
+    @staticmethod
+    def repo_of(path: str) -> str:
+        """The repository of /api/models/owner/name/..."""
+        return "/".join(path.split("/")[3:5])
 
     def _object(self, wanted: dict) -> dict:
         upload = {"href": f"{self.url}/objects/{wanted['oid']}", "header": {}}
@@ -75,19 +87,24 @@ class Datasets(FakeHub):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 files[value["path"]] = self.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
 
 
 @contextmanager
-def serving_datasets() -> Iterator[Datasets]:
-    """Run `Datasets` on a free port of 127.0.0.1."""
-    hub = Datasets()
+def serving_repositories() -> Iterator[Repositories]:
+    """Run `Repositories` on a free port of 127.0.0.1."""
+    hub = Repositories()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             hub.requests.append((self.command, self.path, None))
-            if self.path.startswith("/api/datasets/") and "/tree/" in self.path:
+            if self.path.startswith("/api/") and "/tree/" in self.path:
+                if hub.repo_of(self.path) not in hub.repos:
+                    self._send(404, {"X-Error-Code": "RepoNotFound"}, b"")
+                    return
                 self._send(200, {"Content-Type": "application/json"}, json.dumps(hub.tree(self.path)).encode())
             else:
                 self._send(*hub.answer(self.path.removeprefix("/datasets"), None))
@@ -133,3 +150,17 @@ def serving_datasets() -> Iterator[Datasets]:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield hub
         server.shutdown()
+
+
+@pytest.fixture
+def repositories(monkeypatch):
+    """`Repositories` that the client of this process asks, as somebody who may write."""
+    with serving_repositories() as server:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", server.url)
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
+        yield server
