@@ -6,13 +6,19 @@ python -m ablate commands --config configs/ablations/lfw-heads.toml --data DATA 
 python -m ablate report   --config configs/ablations/lfw-heads.toml --data DATA
 """
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from common.cli import Commands, data_option, machine_options, overrides_option, show_plan
 from common.output import say
+from common.text import file_name
 from common.writers import STALE_SECONDS
+
+if TYPE_CHECKING:
+    from ablate.page import Format
 
 file_option = click.option("--config", "path", required=True, help="Ablation file, or an experiment file.")
 ranks_option = click.option(
@@ -112,9 +118,17 @@ def commands(path: str, root: Path, overrides: tuple[str, ...], ranks: int) -> N
 @overrides_option
 @ranks_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the page and tables; else reports/NAME.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(["html", "md", "csv", "tex"]), default=["html"])
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["html", "md", "csv", "tex"]),
+    default=["html"],
+    show_default=True,
+    help="A page, or its tables for Markdown, spreadsheets, LaTeX (booktabs).",
+)
 def report(
-    path: str, root: Path, overrides: tuple[str, ...], ranks: int, out: Path | None, formats: tuple[str, ...]
+    path: str, root: Path, overrides: tuple[str, ...], ranks: int, out: Path | None, formats: "tuple[Format, ...]"
 ) -> None:
     """Write what the finished runs say as one page, and tables."""
     from ablate.page import write_page
@@ -123,8 +137,12 @@ def report(
 
     study = collect(path, root, overrides, ranks)
     judged = [verdict for metric in study.metrics for verdict in verdicts(study, metric)]
-    for written in write_page(study, judged, out or Path("reports") / study.name, formats):
-        say(written)
+    command = ["python", "-m", "ablate", "report", "--config", path, "--data", f"{root}"]
+    command += [part for text in overrides for part in ("--set", text)] + (["--ranks", f"{ranks}"] if ranks > 1 else [])
+    for written in write_page(
+        study, judged, out or Path("reports") / file_name(study.name), formats, shlex.join(command)
+    ):
+        say(f"{written}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from ablate.caches import caches_of
 from ablate.changes import changes_text
 from ablate.commands import command_of
-from ablate.file import Ablation, read_ablation
-from ablate.points import PlannedRun, expand
+from ablate.file import read_ablation
+from ablate.points import Expansion, PlannedRun, expand
 from ablate.records import (
     CLAIMS,
     Report,
@@ -97,24 +97,34 @@ def collect(path: str | Path, root: Path, overrides: Iterable[str] = (), ranks: 
     overrides = tuple(overrides)
     ablation = read_ablation(path, overrides)
     expansion = expand(ablation, ranks)
+    commands = [command_of(ablation, run, root, overrides, ranks) for run in expansion.runs]
+    metrics = ablation.section.metrics if ablation.section is not None else ()
+    return study_of(ablation.name, ablation.hypothesis, expansion, commands, metrics)
+
+
+def study_of(
+    name: str, hypothesis: str, expansion: Expansion, commands: Sequence[str], metrics: Sequence[str] = ()
+) -> Study:
+    """What these runs have left so far. commands: one a run. metrics: the numbers compared, else the first number of
+    every set. Raises DataError for a damaged report."""
     reports = {run.config.name: read_report(run.config) for run in expansion.runs}
-    metrics = _metrics(ablation, [report for report in reports.values() if report is not None])
+    metrics = list(metrics) or _first_numbers([report for report in reports.values() if report is not None])
     busy = _busy()
     found = [
-        _run(run, reports[run.config.name], metrics, busy, command_of(ablation, run, root, overrides, ranks))
-        for run in expansion.runs
+        _run(run, reports[run.config.name], metrics, busy, command)
+        for run, command in zip(expansion.runs, commands, strict=True)
     ]
     ordered = sorted(expansion.runs, key=lambda run: run.point != expansion.baseline)
     teachers = [numbers for run in ordered if (numbers := _teacher(reports[run.config.name], metrics))]
     return Study(
-        name=ablation.name,
-        hypothesis=ablation.hypothesis,
+        name=name,
+        hypothesis=hypothesis,
         baseline=expansion.baseline,
         metrics=metrics,
         runs=found,
         teacher={metric: teachers[0].get(metric) if teachers else None for metric in metrics},
         caches=_caches(expansion.runs),
-        commands=[run.command for run in found],
+        commands=commands,
         notes=expansion.notes,
     )
 
@@ -176,10 +186,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _metrics(ablation: Ablation, reports: Sequence[Report]) -> list[str]:
-    """Those asked for; else the first number of every set, which is its protocol's own."""
-    if ablation.section is not None and ablation.section.metrics:
-        return list(ablation.section.metrics)
+def _first_numbers(reports: Sequence[Report]) -> list[str]:
+    """The first number of every set, which is its protocol's own."""
     sets = {name: summary for report in reports for of in report.results.values() for name, summary in of.items()}
     firsts = {name: next((key for key, _ in rates(name, summary)), None) for name, summary in sets.items()}
     return [key for key in firsts.values() if key is not None]

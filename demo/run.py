@@ -1,15 +1,21 @@
-"""The whole path on procedural faces: data, teacher cache, a distilled student, the same student alone, one table."""
+"""The whole path on procedural faces: data, teacher cache, a distilled student, the same student alone, one table, one
+page."""
 
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from ablate.page import write_page
+from ablate.points import Expansion, PlannedRun
+from ablate.results import study_of
+from ablate.statistics import verdicts
 from cache.build import build
 from common.config import Config, load_config
 from common.faces import open_faces
@@ -19,11 +25,14 @@ from demo.dataset import make_data
 from distill.train import train
 from evaluate.experiment import open_models, verification_sets
 from evaluate.protocols import VerificationResult
+from evaluate.report import write_report
 from evaluate.run import evaluate_models
 
 ROOT = Path(".")
 DISTILLED, ALONE = "configs/demo.toml", "configs/demo-alone.toml"
 REPORT = Path("runs/demo")
+WITH, WITHOUT = "distilled student", "student alone"
+_HEAD = ((("head", "centers"), "distilled"), (("head", "margin"), "adaface"), (("head", "geometry"), "live"))
 
 # Per seed, for each model by its name in the table.
 Rows = list[tuple[int, str, VerificationResult]]
@@ -37,7 +46,30 @@ def run_demo(seeds: int) -> Rows:
     console = Console(width=None if Console().is_terminal else 120)
     console.print(table(rows))
     console.print(f"reports and ROC plots in {REPORT}", highlight=False)
+    with _timed("page"):
+        page = write_demo_page(seeds)
+    console.print(f"all of it on one page: {page}", highlight=False)
     return rows
+
+
+def write_demo_page(seeds: int) -> Path:
+    """What the students of all seeds say, with and without the teacher, as one page; its path.
+
+    The runs of one seed are on the same people, those of another on others.
+    """
+    runs = [
+        PlannedRun(name, "", {}, seed, changes, experiment(path, seed), "")
+        for seed in range(seeds)
+        for name, path, changes in ((WITH, DISTILLED, _HEAD), (WITHOUT, ALONE, ()))
+    ]
+    hypothesis = "A student distilled from the teacher's cache knows new people better than the same student alone"
+    commands = [f"make demo SEEDS={seeds}"] * len(runs)
+    study = study_of("demo", hypothesis, Expansion(runs, WITHOUT), commands, ("unseen.accuracy", "unseen.tar@1e-2"))
+    judged = [verdict for metric in study.metrics for verdict in verdicts(study, metric)]
+    if seeds > 1:  # whose pairs are others', too: no pair is drawn anew for all of them
+        judged = [replace(verdict, over_pairs=None) for verdict in judged]
+    [page] = write_page(study, judged, REPORT, command=commands[0])
+    return page
 
 
 def run_seed(seed: int) -> Rows:
@@ -60,8 +92,12 @@ def run_seed(seed: int) -> Rows:
         models = open_models([distilled, alone], ROOT, "cpu", threads)
         sets = verification_sets([distilled], ROOT)
         done = evaluate_models(models, sets, REPORT / f"seed{seed}", distilled.evaluate)
+    *students, teacher_name = models
+    for config, student in zip((distilled, alone), students, strict=True):
+        own = {name: done.results[name] for name in (student, teacher_name)}
+        write_report(own, config.run_dir / "evaluation")
     rows: Rows = []
-    for name, model in zip(("distilled student", "student alone", "teacher"), models, strict=True):
+    for name, model in zip((WITH, WITHOUT, "teacher"), models, strict=True):
         (result,) = done.results[model].values()
         assert isinstance(result, VerificationResult)
         rows.append((seed, name, result))

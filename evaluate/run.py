@@ -1,5 +1,6 @@
 """Evaluate models on sets, start to end: read, embed, measure, report."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 from common.config import MeasureConfig
 from common.embeddings import Embedder, Embeddings, embed_with_norms
 from common.errors import ConfigError, DataError
+from common.files import write_json
 from common.progress import progress
 from common.text import printable
 from evaluate.report import write_report
 from evaluate.sets import DEFAULT, FaceSet, Result, open_set
 from evaluate.stored import EmbeddingStore, StoredEmbeddings
+
+PACE = "pace.json"  # faces a second of each model; apart from the results, which are the same whatever the pace
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,21 @@ def evaluate_models(
     """
     results: dict[str, dict[str, Result]] = {name: {} for name in models}
     skipped: dict[str, str] = {}
+    paces: dict[str, _Work] = {}
     for set_name, path in sets.items():
         if not path.exists():
             skipped[set_name] = f"not found: {path}"
             continue
         faces = open_set(path, options)
         for model_name, model in models.items():
+            began = time.perf_counter()
             embedded, flipped = embeddings_of(
                 model, set_name, path, faces, f"{model_name} on {set_name}", options, quiet
             )
+            if not isinstance(model, StoredEmbeddings):
+                work = paces.setdefault(model_name, _Work())
+                work.faces += len(faces.pictures) * (2 if flipped else 1)
+                work.seconds += time.perf_counter() - began
             if keep is not None:
                 keep.save(model_name, set_name, embedded, flipped)
             results[model_name][set_name] = faces.measure(embedded, flipped)
@@ -59,7 +69,19 @@ def evaluate_models(
         looked_for = "; ".join(f"{name} {why}" for name, why in skipped.items())
         raise DataError(f"there is nothing to evaluate on: {looked_for}")
     written = write_report(results, out, skipped) if out is not None else []
+    if out is not None and paces:
+        written.append(out / PACE)
+        faces_per_second = {name: round(work.faces / work.seconds, 1) for name, work in paces.items()}
+        write_json(out / PACE, {"faces_per_second": faces_per_second}, sort_keys=False)
     return Evaluation(results, skipped, written)
+
+
+@dataclass
+class _Work:
+    """What a model embedded, mirror images too, and how long it took with reading and decoding."""
+
+    faces: int = 0
+    seconds: float = 0.0
 
 
 def store_embeddings(

@@ -116,7 +116,7 @@ def test_a_hostile_name_survives_every_table_picture_and_csv(tmp_path, face_set)
     models, sets = {HOSTILE: Linear(dim=4), "_$": Linear(dim=3), "../up": Linear(dim=3)}, {"[bold]$": face_set}
     evaluation = evaluate_models(models, sets, tmp_path / "out", quiet=True)
     assert {path.parent for path in evaluation.written} == {tmp_path / "out"}
-    assert len(set(evaluation.written)) == len(evaluation.written) == 2 + 4 + 3 * 5
+    assert len(set(evaluation.written)) == len(evaluation.written) == 3 + 4 + 3 * 5
     for path in evaluation.written:
         assert len(path.name.encode()) <= 255
         assert not set(path.name) & set(" []()$/\x1b")
