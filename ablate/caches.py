@@ -12,8 +12,8 @@ from ablate.points import PlannedRun
 from cache.format import read_manifest
 from common.config import Config
 from common.errors import CacheError, UserError
-from common.leash import leashed
 from common.output import say
+from common.ranks import leashed
 
 SECONDS_BETWEEN_LOOKS = 2.0
 

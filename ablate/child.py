@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from common.leash import leashed
+from common.ranks import leashed
 
 SECONDS_TO_STOP = 20.0
 _TAIL = 8192

@@ -2,6 +2,7 @@
 
 from common.ranks.alarm import Alarm, Store
 from common.ranks.launched import launched_rank, launched_ranks, rank_here, ranks_here, refuse_half_launched
+from common.ranks.leash import leashed
 from common.ranks.leaving import leaving_at_once
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Store",
     "launched_rank",
     "launched_ranks",
+    "leashed",
     "leaving_at_once",
     "rank_here",
     "ranks_here",

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from common.leash import leashed
+from common.ranks.leash import leashed
 from common.writers.workers import start_of
 
 STARTER = """
 import subprocess, sys, time
-from common.leash import leashed
+from common.ranks.leash import leashed
 sleeper = "import time; print('here', flush=True); time.sleep(60)"
 child = subprocess.Popen(leashed(["-c", sleeper]), start_new_session=True)
 print(child.pid, flush=True)

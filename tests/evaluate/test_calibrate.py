@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from common.faces import write_bin
 from common.files import sha256_of
-from evaluate.files.binfile import write_bin
 from tests.evaluate.stand_ins import Linear
 from tests.evaluate.test_commands_evaluate import invoke, store, world  # noqa: F401 (a fixture)
 

@@ -6,7 +6,8 @@ import faiss
 import numpy as np
 import pytest
 
-from evaluate.protocols import identification, nearest
+from common.embeddings import nearest
+from evaluate.protocols import identification
 from evaluate.protocols.identification import Gallery, closed_set, two_galleries
 
 pytestmark = pytest.mark.usefixtures("neighbours")

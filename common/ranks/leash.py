@@ -1,6 +1,6 @@
 """Run a Python program that ends with the process that started it, even when that is killed -9.
 
-python -m common.leash PARENT -m distill train --config configs/lfw.toml
+python -m common.ranks.leash PARENT -m distill train --config configs/lfw.toml
 
 PARENT is the starter's process number. On Linux the kernel sends SIGTERM when the starter's thread ends; elsewhere this
 only starts the program.
@@ -17,7 +17,7 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h; exec keeps it
 
 def leashed(arguments: Sequence[str]) -> list[str]:
     """The command that runs `python ARGUMENTS` on a leash of this process."""
-    return [sys.executable, "-m", "common.leash", str(os.getpid()), *arguments]
+    return [sys.executable, "-m", "common.ranks.leash", str(os.getpid()), *arguments]
 
 
 def main(arguments: list[str]) -> None:
