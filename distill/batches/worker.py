@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 import cv2
@@ -27,7 +28,8 @@ class Worker:
         self.pipe, far_end = FORK.Pipe()
         inherited = [self.pipe, *(other.pipe for other in others)]
         self.process = FORK.Process(target=_work, args=(faces, slots, far_end, inherited), daemon=True)
-        self.process.start()
+        with _one_opencv_thread():
+            self.process.start()
         far_end.close()
 
     def ask(self, slot: int, epoch: int) -> None:
@@ -62,6 +64,17 @@ class Worker:
         self.process.close()
 
 
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Around a fork: the child has one too. Told of it later, it would wait for the pool's threads, which it lacks."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def death_text(pid: int, code: int | None) -> str:
     """One line for a process that ended with this code, as multiprocessing counts: below 0 by a signal."""
     if code is not None and code < 0:
@@ -84,7 +97,6 @@ def _work(faces: FaceBatches, slots: list[Slot], pipe: Connection, inherited: Se
     signal.signal(signal.SIGBUS, signal.SIG_DFL)  # the cache's reader puts its own before this one's, not the parent's
     # The parent's pools of threads are not here: who waits for one waits for ever.
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
     try:
         while True:
             slot, epoch = pipe.recv()

@@ -54,7 +54,7 @@ def test_a_picture_that_no_longer_decodes_is_changed_data(path):
 
 def test_replay_says_that_the_decoder_changed(path, monkeypatch):
     """Another decoder rounds otherwise and says another version; the encoded pictures are the same."""
-    monkeypatch.setattr("common.faces.sources.decode_rgb", lambda jpeg, name, *room: 255 - decode_rgb(jpeg, name))
+    monkeypatch.setattr("common.faces.source.decode_rgb", lambda jpeg, name, *room: 255 - decode_rgb(jpeg, name))
     monkeypatch.setattr("cache.replay.decoder_version", lambda: "decoder 9")
     assert causes(path) == ["decoder changed"]
 

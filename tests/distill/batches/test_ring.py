@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,23 @@ def test_places_are_used_again_but_not_before_the_next_batch_is_asked_for(cached
             time.sleep(0.02)  # the worker has gone on as far as it may
             assert torch.equal(batch.faces, faces[wanted].faces)
     assert len(places) <= BATCHES_A_WORKER + BATCHES_IN_USE
+
+
+def test_a_training_that_has_used_opencv_in_several_threads_gets_its_batches(cached):
+    faces, order = maker_and_order()
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (31, 31), 5)  # starts them
+        with BatchLoader(faces, order, 1, CPU) as loader:
+            steps: list[int] = []
+            waiting = threading.Thread(target=lambda: steps.extend(len(batch.faces) for batch in loader.from_step(0)))
+            waiting.start()
+            waiting.join(30)
+            assert len(steps) == 12, "a forked worker waits for threads that it does not have"
+            assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
