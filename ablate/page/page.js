@@ -45,6 +45,7 @@ function hideMost(chart) {
 
 (function leaderboards() {
   const boards = [...document.querySelectorAll(".board")], sort = by("sort"), metric = by("metric");
+  if (!boards.length) return;
   const headers = (board) => [...board.querySelectorAll("thead th")];
   function order(board, column, direction) {
     const body = board.querySelector(".sorted"), header = headers(board)[column], text = header.dataset.sort === "text";

@@ -1,6 +1,7 @@
 """The study, its page, and a browser, each once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,18 @@ def study(world: Path) -> Study:
 
 @pytest.fixture(scope="session")
 def pages(world: Path, study: Study) -> dict[str, Path]:
-    """An ablation of cases, one along an axis, a single run."""
+    """An ablation of cases, one along an axis, a single run, and one that has left nothing yet."""
     axis = axis_study(world / "axis")
     alone = make_study(world / "alone", 1)
-    alone = type(alone)(**{**vars(alone), "runs": alone.runs[:1], "baseline": alone.runs[0].point, "hypothesis": ""})
+    alone = replace(alone, runs=alone.runs[:1], baseline=alone.runs[0].point, hypothesis="")
     [cases] = write_page(study, verdicts_of(study), world / "reports" / "cases", ("html",), COMMAND)
     [along] = write_page(axis, verdicts_of(axis), world / "reports" / "axis")
     [single] = write_page(alone, [], world / "reports" / "alone")
-    return {"cases": cases, "axis": along, "alone": single}
+    nothing = replace(
+        alone, metrics=[], runs=[replace(alone.runs[0], folder=world / "none", status="waiting", metrics={})]
+    )
+    [empty] = write_page(nothing, [], world / "reports" / "empty")
+    return {"cases": cases, "axis": along, "alone": single, "empty": empty}
 
 
 @pytest.fixture(scope="session")

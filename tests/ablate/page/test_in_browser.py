@@ -18,7 +18,7 @@ PICK = (
 )
 
 
-@pytest.mark.parametrize("name", ["cases", "axis", "alone"])
+@pytest.mark.parametrize("name", ["cases", "axis", "alone", "empty"])
 @pytest.mark.parametrize("width", [380, 700, 1000, 1090, 1280, 1600])
 def test_at_any_width_nothing_scrolls_sideways_complains_or_asks_the_network(
     tab: Page, pages: Mapping[str, Path], name: str, width: int
