@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Before anything computes: tests share the machine, and a process forked beside another's OpenMP threads may hang.
+# Before anything computes: tests share the machine, and a process forked beside another's OpenMP threads, or OpenCV's,
+# may hang.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import cv2
 import torch
 
 torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
 
