@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from common.cli import Commands, data_option, machine_options, overrides_option, show_plan
+from common.cli import Commands, data_option, machine_options, overrides_option, show_plan, stale_option
 from common.output import say
 from common.text import file_name
-from common.writers import STALE_SECONDS
 
 if TYPE_CHECKING:
     from ablate.page import Format
@@ -69,13 +68,7 @@ def plan(
 @machine_options
 @ranks_option
 @build_option
-@click.option(
-    "--stale",
-    type=click.FloatRange(1),
-    default=STALE_SECONDS,
-    show_default=True,
-    help="Seconds without a sign of life after which a process on another machine is taken for dead.",
-)
+@stale_option
 def run(
     path: str,
     root: Path,

@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from common.cli import Commands, check_option, experiment_options, machine_options, show_plan
+from common.cli import Commands, check_option, experiment_options, machine_options, show_plan, stale_option
 from common.config import Config
 from common.errors import ConfigError
 from common.output import say
-from common.writers import STALE_SECONDS
 
 if TYPE_CHECKING:
     from common.models import FaceModel
@@ -59,13 +58,7 @@ def main() -> None:
 @check_option
 @click.option("--status", is_flag=True, help="Print what is finished, who works on the rest and how fast; do nothing.")
 @click.option("--units", metavar="A:B", callback=_range_of_units, help="Only units A to B - 1; else all that are free.")
-@click.option(
-    "--stale",
-    type=click.FloatRange(1),
-    default=STALE_SECONDS,
-    show_default=True,
-    help="Seconds without a sign of life after which a process on another machine is taken for dead.",
-)
+@stale_option
 def build(
     config: Config,
     root: Path,

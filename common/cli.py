@@ -22,6 +22,7 @@ from common.failures import INTERRUPTED, first_to_fail, line_of
 from common.output import outlive_readers, say
 from common.ranks import leaving_at_once
 from common.text import printable
+from common.writers import STALE_SECONDS
 
 if TYPE_CHECKING:
     from common.plan import Plan
@@ -142,6 +143,15 @@ def _words(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError as error:
         raise ConfigError(f"--sets {text}: {error}: write a.b=1 c.d='two words'") from None
+
+
+stale_option = click.option(
+    "--stale",
+    type=click.FloatRange(1),
+    default=STALE_SECONDS,
+    show_default=True,
+    help="Seconds without a sign of life after which a process on another machine is taken for dead.",
+)
 
 
 def machine_options(command: Command) -> Command:

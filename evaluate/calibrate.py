@@ -12,7 +12,8 @@ from common.models import FaceModel, identity_of
 from common.progress import progress
 from common.text import printable
 from evaluate.files import load_bin
-from evaluate.protocols import RESAMPLES, operating_points, pair_distances, people_of
+from evaluate.pair_people import people_of_pairs
+from evaluate.protocols import RESAMPLES, operating_points, pair_distances, repeating
 from evaluate.sets import DEFAULT
 
 
@@ -35,7 +36,7 @@ def calibrate_model(
         name = f"{path}: picture"
         rows = embed_with_norms(model, pictures, options.batch_size, options.flip, advance, options.workers, name).rows
     cosines = 1 - pair_distances(rows[0::2], rows[1::2]) / 2
-    people = people_of(pictures, issame)
+    people = repeating(people_of_pairs(pictures, issame))
     points = operating_points(cosines, issame, fars, people)
     impostors = int((~issame).sum())
     finest = f"{impostors:,} pairs of strangers show no FAR below {1 / impostors:.1e}"

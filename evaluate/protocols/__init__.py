@@ -4,7 +4,7 @@ Which public evaluator a number agrees with, and where protocols of one name dif
 """
 
 from common.embeddings import search
-from evaluate.protocols.far_thresholds import RESAMPLES, operating_points, people_of
+from evaluate.protocols.far_thresholds import RESAMPLES, operating_points, repeating
 from evaluate.protocols.identification import IDENTIFICATION_RANKS
 from evaluate.protocols.metrics import Point, Roc, shown_at
 from evaluate.protocols.templates import (
@@ -49,7 +49,7 @@ __all__ = [
     "evaluate_tinyface",
     "operating_points",
     "pair_distances",
-    "people_of",
+    "repeating",
     "search",
     "shown_at",
     "ten_fold",

@@ -69,26 +69,8 @@ def operating_points(
     return points
 
 
-def people_of(pictures: Sequence[bytes], issame: np.ndarray) -> np.ndarray | None:
-    """int (P,2): who is on the 2P pictures of a set that has no names; None where nobody is seen to be in two pairs.
-
-    Equal pictures, and the two of a genuine pair, show one person. Somebody whose pictures never meet so
-    counts as several.
-    """
-    number = {picture: place for place, picture in enumerate(dict.fromkeys(pictures))}
-    picture_of = np.array([number[picture] for picture in pictures])
-    parent = list(range(len(number)))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for first, second in picture_of.reshape(-1, 2)[issame].tolist():
-        parent[root(first)] = root(second)
-    roots = np.array([root(picture) for picture in picture_of.tolist()])
-    people = np.unique(roots, return_inverse=True)[1].reshape(-1, 2)
+def repeating(people: np.ndarray) -> np.ndarray | None:
+    """People int (P,2), numbered from 0, on either side of each pair; None where nobody is in two pairs."""
     both_sides = people[:, 0] == people[:, 1]
     pairs_of_person = np.bincount(np.concatenate([people[:, 0], people[~both_sides, 1]]))
     return people if (pairs_of_person > 1).any() else None

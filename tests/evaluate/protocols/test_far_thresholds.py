@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
-from evaluate.protocols.far_thresholds import operating_points, people_of
+from evaluate.pair_people import people_of_pairs
+from evaluate.protocols.far_thresholds import operating_points, repeating
 from evaluate.protocols.metrics import Roc
 
 
@@ -48,7 +49,7 @@ def test_one_kind_of_pair_and_cosines_that_are_no_numbers_are_refused():
 def test_people_are_those_linked_by_equal_pictures_and_genuine_pairs():
     pictures = [b"a1", b"a2", b"a2", b"a3", b"b1", b"a3", b"c1", b"d1"]
     same = np.array([True, True, False, False])
-    people = people_of(pictures, same)
+    people = repeating(people_of_pairs(pictures, same))
     assert people is not None
     of = dict(zip(pictures, people.ravel().tolist(), strict=True))
     assert of[b"a1"] == of[b"a2"] == of[b"a3"]
@@ -57,8 +58,8 @@ def test_people_are_those_linked_by_equal_pictures_and_genuine_pairs():
 
 
 def test_without_anybody_in_two_pairs_pairs_are_drawn():
-    assert people_of([b"a", b"b", b"c", b"d"], np.array([True, False])) is None
-    assert people_of([b"a", b"a", b"c", b"d"], np.array([True, False])) is None
+    assert repeating(people_of_pairs([b"a", b"b", b"c", b"d"], np.array([True, False]))) is None
+    assert repeating(people_of_pairs([b"a", b"a", b"c", b"d"], np.array([True, False]))) is None
 
 
 def mistaken(rng, persons, pairs, true_spread):
