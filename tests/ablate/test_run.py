@@ -34,6 +34,7 @@ def in_process(path, programs, **more) -> multiprocessing.Process:
     """The same in a process of its own, to be killed."""
 
     def quietly() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell's children ignore it
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
