@@ -1,6 +1,7 @@
 """Shared fixtures: reference numbers, and the optional data root with real faces."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Whoever asks for a file to be on the disk is not kept waiting: no test cuts the power, and a wait is a few
+    milliseconds, hundreds of times a test. That it is asked for is held where the calls are counted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses a handle that is none
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +52,13 @@ def real_file(data_root: Path):
         return path
 
     return find
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are empty files: drawing those of a report takes longer than the report, and they are not looked at."""
+    for module in ("common.figures", "distill.run.curves_picture"):
+        monkeypatch.setattr(f"{module}.save_png", lambda figure, png, dpi: png.touch())
 
 
 pytest_plugins = [

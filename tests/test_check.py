@@ -15,7 +15,7 @@ from common.faces.sources import open_source
 from common.writers.locks import only_writer
 from distill.__main__ import main as distill
 from distill.step import Trainer
-from tests.distill.conftest import SETS, cached, paired, stop_at  # noqa: F401 - fixtures
+from tests.distill.conftest import SETS, cached, cached_world, paired, stop_at  # noqa: F401 - fixtures
 from tests.distill.small_runs import run
 from tests.tiny import TinyTeacher, experiment
 

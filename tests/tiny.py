@@ -77,7 +77,7 @@ def experiment(**sections: Any) -> Config:
         "teacher": "tiny.onnx",
         "faces": {"path": "faces"},
         "cache": {"shard_rows": 8, "chunk_rows": 4, "batch_size": 3},
-        "student": {"backbone": "mobilefacenet_0.25", "embedding_size": DIM},
+        "student": {"backbone": "mobilefacenet_0.1", "embedding_size": DIM},
         "train": {"epochs": 2, "batch_size": 8, "lr": 0.05, "lr_batch": 0, "workers": 0, "log_every": 2},
     }
     for name, table in sections.items():
@@ -85,11 +85,16 @@ def experiment(**sections: Any) -> Config:
     return Config.model_validate(values)
 
 
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make it the working directory, in which caches are of one date."""
+    patch.chdir(folder)
+    patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory of its own with `data/faces`; returns it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    enter(tmp_path, monkeypatch)
     write_faces(tmp_path / "data" / "faces")
     return tmp_path
 

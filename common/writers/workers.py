@@ -30,6 +30,9 @@ class Worker:
         return f"{self.what} (process {self.pid} on {self.host})"
 
 
+_WORKER = TypeAdapter(Worker)
+
+
 def records(folder: Path) -> list[str]:
     """Names of all records in a folder of claims."""
     try:
@@ -51,7 +54,7 @@ def read_record(record: Path) -> bytes | None:
 def parse_record(content: bytes | None) -> Worker | None:
     """None for half a record, or none."""
     try:
-        return TypeAdapter(Worker).validate_json(content or b"")
+        return _WORKER.validate_json(content or b"")
     except ValidationError:
         return None
 

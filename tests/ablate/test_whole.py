@@ -10,7 +10,7 @@ import pytest
 
 from ablate.results import collect, pair_scores
 from common.config import toml_of
-from tests.distill.conftest import cached, paired  # noqa: F401 - fixtures
+from tests.distill.conftest import cached, cached_world, paired  # noqa: F401 - fixtures
 from tests.tiny import experiment
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,6 @@
 """A kill before any call that changes a folder costs nothing: the same command ends in the undisturbed bytes."""
 
 import itertools
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +26,6 @@ SHARDS = {"shard_rows": 20, "chunk_rows": 4, "batch_size": 8}
 def every(step: int) -> pytest.MarkDecorator:
     """Kill before some of the calls, and in the longer proof before each."""
     return pytest.mark.parametrize("step", [step, pytest.param(1, marks=pytest.mark.slow)])
-
-
-@pytest.fixture(autouse=True)
-def _no_power_cut(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def run(command: Callable, views: int = 2) -> Path:

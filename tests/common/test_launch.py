@@ -12,11 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import os, signal, sys, time
-import click, torch
+import click
 from common.cli import Commands, show_plan
 from common.errors import CacheError
 from common.plan import Plan
-from common.runtime import barrier, process_group, rank
 
 @click.group(cls=Commands)
 def main():
@@ -32,6 +31,8 @@ def run():
         time.sleep(100)
     if what in ("all", "stubborn"):
         raise CacheError("caches/x: no cache there: build it")
+    import torch
+    from common.runtime import barrier, process_group, rank
     with process_group(torch.device("cpu")):
         barrier()
         if rank() == 1:
@@ -73,7 +74,7 @@ def test_the_rank_that_knows_prints_one_line_and_the_others_none(tmp_path, what,
     began = time.monotonic()
     done = launch(tmp_path, what)
     assert (done.stdout, done.stderr, done.returncode) == ("", line, status)
-    assert time.monotonic() - began < 60  # torch is imported three times
+    assert time.monotonic() - began < 60  # torch is imported up to three times
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ TRAIN = {"epochs": 2, "batch_size": 3, "lr": 0.02, "lr_batch": 2, "schedule": "c
 def plan(monkeypatch: pytest.MonkeyPatch, ranks: int, status: int = 0, **sections) -> str:
     """What torchrun with so many ranks would have the first of them print."""
     Path("planned.toml").write_text(toml_of(experiment(**sections)))
+    monkeypatch.setattr("distill.calibration.SECONDS", 0.0)
     monkeypatch.setenv("WORLD_SIZE", str(ranks))
     result = CliRunner().invoke(distill, ["train", "--config", "planned.toml", "--check"])
     monkeypatch.delenv("WORLD_SIZE")

@@ -117,7 +117,7 @@ def test_cmc_numbers_are_shares_of_mate_ranks(world):
             assert curve[model, k] == pytest.approx(results[model]["tiny"]["rank"][k])
 
 
-def test_kept_embeddings_give_the_same_report(world):
+def test_kept_embeddings_give_the_same_report(world, blank_pictures):
     some = ("--on", "tiny", "--on", "pairs.bin")
     invoke("measure", "--model", "stored/good", *some, "--out", "first", "--keep", "kept")
     invoke("measure", "--model", "kept/good", *some, "--out", "second")
@@ -235,7 +235,7 @@ def test_an_ijb_protocol_that_lacks_an_array_is_refused_by_its_path(world, missi
 
 
 @pytest.fixture
-def batch(world):
+def batch(world, blank_pictures):
     """A batch over run/: call it, and it says which checkpoints were opened; `told` holds its lines."""
     os.makedirs("run/exp")
     os.makedirs("run/exp-1")
@@ -400,7 +400,7 @@ def test_a_batch_does_not_wait_for_a_pipe(batch, world, place):
         batch(ijb="ijb") if place.startswith("ijb") else batch(pairs="pairs.bin")
 
 
-def test_tables_are_the_same_in_a_pipe_and_on_a_terminal_of_any_width(world, monkeypatch):
+def test_tables_are_the_same_in_a_pipe_and_on_a_terminal_of_any_width(world, blank_pictures, monkeypatch):
     command = ("measure", *BOTH, *ALL, "--out", "r")
     piped = invoke(*command)
     assert max(map(len, piped.splitlines())) <= 80

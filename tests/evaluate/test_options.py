@@ -19,6 +19,8 @@ from evaluate.stored import EmbeddingStore
 from tests.evaluate.stand_ins import Linear
 from tests.evaluate.test_commands_evaluate import invoke, world  # noqa: F401 (a fixture)
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def opened(monkeypatch):

@@ -40,6 +40,12 @@ def bare(student):
     return graph_of(student)
 
 
+@pytest.fixture
+def once_exported(bare, monkeypatch):
+    """torch's exporter takes seconds, and has done it already."""
+    monkeypatch.setattr("export.onnx.graph_of", lambda model: bare)
+
+
 @pytest.mark.parametrize("form", [Form(), Form("float32"), Form(flip=True, unit=True), Form("float32", flip=True)])
 @pytest.mark.parametrize("rewrite", [True, False], ids=["rewritten", "prelu"])
 def test_every_form_gives_what_pytorch_gives_at_any_batch(student, bare, form, rewrite):
@@ -55,7 +61,7 @@ def test_every_form_gives_what_pytorch_gives_at_any_batch(student, bare, form, r
     np.testing.assert_allclose(given, rows, atol=1e-5 * np.linalg.norm(rows, axis=1).min())
 
 
-def test_a_file_tells_what_it_wants_and_opens_without_options(tmp_path, student):
+def test_a_file_tells_what_it_wants_and_opens_without_options(tmp_path, student, once_exported):
     lines = []
     written = export_onnx(student, tmp_path, Form(), about={"experiment": "tiny"}, say=lines.append)
     assert [one.path.name for one in written] == ["model.onnx", "model.fp16.onnx"]
@@ -78,7 +84,7 @@ def test_a_file_tells_what_it_wants_and_opens_without_options(tmp_path, student)
     np.testing.assert_allclose(opened.embed(faces), student.embed(faces), rtol=1e-3, atol=1e-4)
 
 
-def test_what_deviates_is_kept_under_a_name_that_says_so(tmp_path, student, monkeypatch):
+def test_what_deviates_is_kept_under_a_name_that_says_so(tmp_path, student, once_exported, monkeypatch):
     monkeypatch.setattr("export.onnx.LIMITS", {"float32": 1e-9})
     [one] = export_onnx(student, tmp_path, Form(), ("float32",))
     assert not one.passed

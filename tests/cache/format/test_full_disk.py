@@ -38,7 +38,7 @@ def test_what_cannot_be_written_is_named_and_the_same_build_goes_on(world):
     shutil.rmtree("caches")
     with pytest.raises(KeyboardInterrupt):  # so that the store is there, whose metadata are larger than the limits
         build(experiment(), open_source("data/faces"), TinyTeacher(fail_after=0), threads=1, quiet=True)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # what it needs is imported already
     answer = context.Queue()
     process = context.Process(target=build_with_limits, args=(str(world), answer))
     process.start()

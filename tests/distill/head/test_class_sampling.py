@@ -99,7 +99,7 @@ def test_a_part_has_columns_for_a_whole_batch_of_its_own_classes():
     assert not filler[columns].any()
 
 
-@pytest.mark.parametrize(("classes", "size"), [(5, 3), (11, 4), (91, 20)])
+@pytest.mark.parametrize(("classes", "size"), [(5, 3), (11, 4), pytest.param(91, 20, marks=pytest.mark.slow)])
 def test_other_classes_are_taken_equally_often_alone_and_in_pairs(classes, size):
     """Against the counts of sampling without replacement, within 4.5 standard deviations."""
     steps, label = 1_500, 2

@@ -36,7 +36,7 @@ def nearest(fpr, target):
     return len(distance) - 1 - np.argmin(distance[::-1])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_near_ties_of_a_large_protocol_are_told_apart_as_float64_tells_them(monkeypatch, seed):
     monkeypatch.setattr("evaluate.protocols.templates._EXACT_PAIRS", 0)
     monkeypatch.setattr("evaluate.protocols.metrics._REACH", 8)
