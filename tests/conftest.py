@@ -67,4 +67,5 @@ pytest_plugins = [
     "tests.common.models.hub_server",
     "tests.common.models.hub_repositories",
     "tests.export.finished_run",
+    "tests.faults.world",
 ]

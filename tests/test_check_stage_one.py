@@ -11,17 +11,10 @@ import cv2
 import pytest
 
 from common.faces.recordio_dataset import write_recordio_dataset
-from tests.faults.world import contents, copied, make_world, run
+from tests.faults.world import contents, copied, run
 from tests.tiny import jpegs, portrait
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    make_world(folder)
-    return folder
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from common.config.file import toml_of
@@ -140,3 +141,16 @@ def contents(folder: Path) -> dict[str, str]:
         elif path.is_file() and not path.name.endswith(".lock") and ".claims/" not in f"{path}":
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undamaged world, made once; to be copied."""
+    folder = tmp_path_factory.mktemp("faults") / "world"
+    make_world(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undamaged(template: Path) -> dict[str, str]:
+    return contents(template)

@@ -31,7 +31,7 @@ def start(out: int, said: list[str]) -> BaseProcess:
     def child() -> None:
         os.dup2(out, 1)
         os.dup2(os.open("stderr", os.O_WRONLY | os.O_CREAT), 2)
-        sys.stdout, sys.stderr = (open(stream, "w", encoding="utf-8") for stream in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", encoding="utf-8") for stream in (1, 2))
         os.environ |= {"TERM": "xterm", "COLUMNS": "80"}
         main(said)
 
