@@ -77,7 +77,7 @@ def experiment(**sections: Any) -> Config:
         "teacher": "tiny.onnx",
         "faces": {"path": "faces"},
         "cache": {"shard_rows": 8, "chunk_rows": 4, "batch_size": 3},
-        "student": {"backbone": "mobilefacenet_0.1", "embedding_size": DIM},
+        "student": {"backbone": "mobilefacenet_0.25", "embedding_size": DIM},
         "train": {"epochs": 2, "batch_size": 8, "lr": 0.05, "lr_batch": 0, "workers": 0, "log_every": 2},
     }
     for name, table in sections.items():

@@ -71,7 +71,7 @@ def test_the_card_says_what_the_files_of_the_run_say(run):
         "licence teacher terms",
         f"| lfw | pairs, 10 folds | accuracy | {100 * report['accuracy']:.2f} | {100 * low:.2f} to {100 * high:.2f} |",
         "| 0.1 | 0.2500 | 0.2000 to 0.3000 | 75.00 |",
-        'backbone = "mobilefacenet&#95;0.1"'.replace("&#95;", "_"),
+        'backbone = "mobilefacenet&#95;0.25"'.replace("&#95;", "_"),
         "embedding size | 16",
     ):
         assert fact in page, fact
