@@ -44,7 +44,7 @@ def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserE
 
 @functools.cache
 def _reader(kind: Any) -> TypeAdapter[Any]:
-    """Made once a type: making one takes fifty times as long as reading a unit's record with it."""
+    """Made once a type, for making one takes much longer than reading a record with it."""
     return TypeAdapter(kind)
 
 
