@@ -14,7 +14,7 @@ from export.contract import Form
 from export.gate import LIMITS, Limits, Measured
 from export.measure import measure_folder
 from export.onnx import NAMES, export_onnx, save
-from export.quantise import Method, calibration_faces, choose_floats, ranges_of
+from export.quantise import Method, calibration_faces, choose_floats, compacted, ranges_of
 from export.rewrite import rewritten
 
 Format = Literal["onnx", "fp16", "int8"]
@@ -43,7 +43,7 @@ def quantise_folder(
     config: Config,
     root: Path,
     method: Method = "percentile",
-    ends_float: bool = True,
+    ends_float: bool = False,
     limits: Limits = LIMITS,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -79,8 +79,9 @@ def quantise_folder(
         "float_layers": [layer[0] for layer in found.floats],
     }
     # The thresholds are float32's: an int8 file has cosines of its own.
-    describe(found.graph, {**account.model_dump(exclude={"thresholds"}), **about})
-    written = save(found.graph, folder / NAMES["int8"], found.holds)
+    small = compacted(found.graph)
+    describe(small, {**account.model_dump(exclude={"thresholds"}), **about})
+    written = save(small, folder / NAMES["int8"], found.holds)
     verdict = "" if found.holds else f": FAILED, asked for {limits.cosine_mean:g} and {limits.cosine_q01:g}"
     say(
         f"{written}: cosine to float32 {last.mean:.4f}, 1 % below {last.q01:.4f}, {len(found.floats)} layers stay "
