@@ -68,7 +68,7 @@ def _slope_nodes(graph: onnx.GraphProto, x: str, y: str, slopes: np.ndarray) -> 
 
 def _swish_nodes(graph: onnx.GraphProto, x: str, y: str, channels: int) -> list[onnx.NodeProto]:
     ends = [f"{y}{CLIP}.{end}" for end in (0, 1)]
-    graph.initializer.extend(numpy_helper.from_array(np.float32(end), name) for end, name in enumerate(ends))
+    graph.initializer.extend(numpy_helper.from_array(np.array(end, np.float32), name) for end, name in enumerate(ends))
     return [
         _scaled(graph, x, f"{y}{SLOPE}", np.full(channels, 1 / 6), SLOPE, np.full(channels, 0.5)),
         helper.make_node("Clip", [f"{y}{SLOPE}", *ends], [f"{y}{CLIP}"], name=f"{y}{CLIP}"),
