@@ -1,6 +1,6 @@
 """A network in every runtime that runs on this CPU: milliseconds, size, and how far it is from PyTorch.
 
-    python benchmarks/export.py --config configs/lfw.toml --data DATA [--weights runs/lfw/student.safetensors]
+    python -m benchmarks.export --config configs/lfw.toml --data DATA [--weights runs/lfw/student.safetensors]
                                 [--python openvino=/tmp/ov/bin/python] [--python litert=/tmp/lt/bin/python]
 
 Without weights: the experiment's network with random ones, its batch norms with the statistics of training faces, so

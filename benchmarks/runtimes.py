@@ -1,4 +1,4 @@
-"""One runtime other than ours on a network that benchmarks/export.py wrote down; needs numpy and that runtime alone.
+"""One runtime on a network that `python -m benchmarks.export` wrote down; needs numpy and that runtime alone.
 
     /tmp/ov/bin/python benchmarks/runtimes.py FOLDER openvino
 

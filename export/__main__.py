@@ -112,12 +112,12 @@ def onnx(
     show_default=True,
     help="How ranges of activations are chosen.",
 )
-@click.option("--float-ends", is_flag=True, help="First convolution and embedding's layer stay float.")
-def quantise(folder: Path, config: Config, root: Path, method: "Method", float_ends: bool) -> None:
+@click.option("--int8-ends", is_flag=True, help="First convolution and embedding's layer in int8 as well.")
+def quantise(folder: Path, config: Config, root: Path, method: "Method", int8_ends: bool) -> None:
     """Write model.int8.onnx beside FOLDER's model.onnx, calibrated on the experiment's training faces."""
     from export.students import quantise_folder
 
-    quantise_folder(folder, config, root, method, float_ends, say=say)
+    quantise_folder(folder, config, root, method, not int8_ends, say=say)
 
 
 @main.command()

@@ -43,7 +43,7 @@ def quantise_folder(
     config: Config,
     root: Path,
     method: Method = "percentile",
-    ends_float: bool = False,
+    ends_float: bool = True,
     limits: Limits = LIMITS,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:

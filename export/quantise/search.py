@@ -49,7 +49,7 @@ def choose_floats(
     faces: np.ndarray,
     mean: float,
     q01: float,
-    ends_float: bool = False,
+    ends_float: bool = True,
     most: int = 12,
     say: Callable[[str], None] = lambda line: None,
 ) -> Found:
