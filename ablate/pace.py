@@ -32,7 +32,7 @@ def steps_of(config: Config, root: Path, ranks: int) -> tuple[int, int]:
     cache = open_cache(config, root, source, Views.of(config.views)) if there else None
     per_epoch = steps_in_epoch(len(kept_samples(len(source), cache)), config.train.batch_size * ranks)
     with torch.device("meta"):
-        student = build_backbone(config.student.backbone, config.student.embedding_size)
+        student = build_backbone(config.student.network, config.student.embedding_size)
     return config.train.epochs * per_epoch, disk_bytes(config, student, source.num_classes)
 
 

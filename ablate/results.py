@@ -215,7 +215,7 @@ def _pace(curves: Path) -> float | None:
 
 def _student(config: Config) -> Student | None:
     try:
-        return student_of(config.student.backbone, config.student.embedding_size)
+        return student_of(config.student.network, config.student.embedding_size)
     except UserError:
         return None
 

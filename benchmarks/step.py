@@ -127,7 +127,7 @@ def measure(
 
 def trainer(config: Config, recipe: str, classes: int) -> Trainer:
     torch.manual_seed(0)
-    student = build_backbone(config.student.backbone, DIM)
+    student = build_backbone(config.student.network, DIM)
     return Trainer(student, build_head({"recipe": recipe}, classes, DIM), config.train, torch.device("cpu"), 1)
 
 

@@ -130,7 +130,7 @@ class _FrozenStudent:
                 dist.broadcast(buffer, 0)
         assert UNIT_RGB.mean is not None
         assert UNIT_RGB.std is not None
-        self.device, self._size = trainer.device, backbone_size(config.student.backbone)
+        self.device, self._size = trainer.device, backbone_size(config.student.network)
         self._network = TorchNetwork(
             network,
             UNIT_RGB.mean,

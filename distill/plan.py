@@ -57,9 +57,9 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
     train, head = config.train, config.head
     samples, identities = plan_faces(plan, config, root)
     with torch.device("meta"):
-        student = build_backbone(config.student.backbone, config.student.embedding_size)
+        student = build_backbone(config.student.network, config.student.embedding_size)
     parameters = sum(p.numel() for p in student.parameters())
-    plan.add("student", f"{config.student.backbone}, {config.student.embedding_size} wide, {parameters:,} parameters")
+    plan.add("student", f"{config.student.network}, {config.student.embedding_size} wide, {parameters:,} parameters")
     plan.add("precision", train.precision)
     plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
     source, cache = _faces_and_cache(plan, config, root)
@@ -111,7 +111,7 @@ def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource
     cache = None
     with _noted(plan):
         if source is not None and not config.head.reads_teacher:
-            refuse_other_size(source, backbone_size(config.student.backbone), "the student")
+            refuse_other_size(source, backbone_size(config.student.network), "the student")
         if config.head.reads_teacher:
             cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
             plan.add("cache", f"{config.cache_dir}, sealed")

@@ -216,5 +216,5 @@ def _announce(
         f"{config.train.epochs} epochs of {len(run.order):,} steps, {len(run.source):,} faces, "
         f"{run.source.num_classes:,} people"
     )
-    say(f"{config.student.backbone} in {config.train.precision} on {device}, {world_size()} rank(s), {threads} threads")
+    say(f"{config.student.network} in {config.train.precision} on {device}, {world_size()} rank(s), {threads} threads")
     say(f"checkpoints take up to {size_text(needed)}")

@@ -5,6 +5,7 @@ python embed_onnx.py model.onnx face_detection_yunet_2023mar.onnx a.jpg b.jpg [C
 
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,6 +45,9 @@ def embed(session: onnxruntime.InferenceSession, contract: dict, face: np.ndarra
 def main(model: str, yunet: str, first: str, second: str, cosine: str | None = None) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     contract = json.loads(session.get_modelmeta().custom_metadata_map["face_teacher_cache"])
+    beside = Path(f"{model}.thresholds.json")
+    if beside.exists():  # an int8 file's own
+        contract["thresholds"] = json.loads(beside.read_text())
     photos = [cv2.imread(name) for name in (first, second)]
     faces = [align(photo, landmarks(photo, yunet), contract["size"]) for photo in photos]
     found = float(np.dot(*(embed(session, contract, face) for face in faces)))

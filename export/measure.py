@@ -13,9 +13,10 @@ from common.models import read_graph
 from common.vectors import unit_rows
 from evaluate.protocols import VerificationResult
 from evaluate.sets import FaceSet, open_set
+from export.account import Account, account_in
 from export.gate import LATENCIES, LIMITS, Limits, Loss, Measured, judged, key_of, write_measured
 from export.losses import accuracy_loss, far_shown, tar_loss
-from export.onnx import FAILED, NAMES, account_in, save
+from export.onnx import FAILED, NAMES, save
 from export.parity import smooth_faces
 from export.quantise import agreement
 from export.session import Session
@@ -36,23 +37,21 @@ def measure_folder(
     """
     paths = _files(folder)
     graphs = {path: read_graph(path) for path in paths}
-    accounts = {path: account_in(graph) or {} for path, graph in graphs.items()}
-    if not accounts[paths[0]]:
-        raise UserError(f"{paths[0]}: not written by `python -m export onnx`: export it with that")
+    accounts = {path: _account(graph, path) for path, graph in graphs.items()}
     opened = {name: _pairs(name, path) for name, path in sets.items()}
     if not opened:
         raise UserError("sets to measure on: --on NAME=PATH, or [evaluate.sets] of the experiment file")
     say(f"timing {len(paths)} files")
-    times = latencies(list(graphs.values()), tuple(accounts[paths[0]]["size"]))
+    times = latencies(list(graphs.values()), accounts[paths[0]].size)
     rows: list[Measured] = []
     base: dict[str, Embeddings] = {}
     for path, latency in zip(paths, times, strict=True):
         say(f"{path}: embedding {', '.join(opened)}")
         session = Session(graphs[path], 1)
-        flip = not accounts[path].get("flip", False)
+        flip = not accounts[path].flip
         embedded = {name: embed_with_norms(session, faces.pictures, 32, flip) for name, faces in opened.items()}
         base = base or embedded
-        rows.append(_row(path, accounts[path]["precision"], latency, opened, base, embedded))
+        rows.append(_row(path, accounts[path].precision, latency, opened, base, embedded))
     rows = [_as_written(judged(row, rows[0], limits)) for row in rows]
     for number, (path, row) in enumerate(zip(paths, rows, strict=True)):
         good = path.with_name(path.name.replace(FAILED, ""))
@@ -98,6 +97,13 @@ def _files(folder: Path) -> list[Path]:
     if not first.exists():
         raise UserError(f"{first}: no such file: write it with `python -m export onnx`")
     return [first, *sorted(path for path in folder.glob("*.onnx") if path != first)]
+
+
+def _account(graph: onnx.ModelProto, path: Path) -> Account:
+    account = account_in(graph, path)
+    if account is None:
+        raise UserError(f"{path}: not written by `python -m export onnx`: export it with that")
+    return account
 
 
 def _pairs(name: str, path: Path) -> FaceSet:

@@ -5,7 +5,6 @@
 Each is compared with PyTorch before it gets that name; one that deviates too much keeps `.failed` in it.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import onnx
 
 from common.files import replacing
-from common.models import EXPORTED, FaceModel
+from common.models import FaceModel
+from export.account import account_of, describe
 from export.contract import Form, with_contract
 from export.graph import graph_of
 from export.half import halved
@@ -72,45 +72,6 @@ def export_onnx(
         say(f"{path}: largest deviation from PyTorch, of the norm: {by_batch}{verdict}")
         written.append(Written(path, found, passed))
     return written
-
-
-def account_of(model: FaceModel, form: Form, precision: str) -> dict[str, Any]:
-    """What a file says of itself: what the graph takes and gives, and which weights it holds.
-
-    mean and std are applied inside; `channel_order` is what the graph takes, `trained_on` what its network saw.
-    """
-    described = model.describe()
-    return {
-        "architecture": described["architecture"],
-        "embedding_size": described["embedding_size"],
-        "size": described["size"],
-        "layout": "NHWC" if form.pixels == "uint8" else "NCHW",
-        "pixels": form.pixels,
-        "channel_order": "rgb",
-        "trained_on": described["channel_order"],
-        "mean": described["mean"],
-        "std": described["std"],
-        "flip": form.flip,
-        "unit": form.unit,
-        "precision": precision,
-        "weights": described["name"],
-        "weights_sha256": described["weights_sha256"],
-    }
-
-
-def describe(graph: onnx.ModelProto, account: Mapping[str, Any]) -> None:
-    """Keep an account in a graph's metadata, in place of what was there."""
-    del graph.metadata_props[:]
-    graph.metadata_props.add(key=EXPORTED, value=json.dumps(account, sort_keys=True))
-
-
-def account_in(graph: onnx.ModelProto) -> dict[str, Any] | None:
-    """The account `describe` kept; None in files of others."""
-    for entry in graph.metadata_props:
-        if entry.key == EXPORTED:
-            account: dict[str, Any] = json.loads(entry.value)
-            return account
-    return None
 
 
 def save(graph: onnx.ModelProto, path: Path, passed: bool) -> Path:

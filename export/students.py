@@ -9,11 +9,12 @@ from common.config import Config, load_config
 from common.errors import UserError
 from common.models import STUDENT, FaceModel, read_graph
 from common.plan import Plan, plan_faces
+from export.account import account_in, describe
 from export.contract import Form
 from export.gate import LIMITS, Limits, Measured
 from export.measure import measure_folder
-from export.onnx import NAMES, account_in, describe, export_onnx, save
-from export.quantise import Method, calibration_faces, choose_floats, ranges_of
+from export.onnx import NAMES, export_onnx, save
+from export.quantise import Method, calibration_faces, choose_floats, compacted, ranges_of
 from export.rewrite import rewritten
 
 Format = Literal["onnx", "fp16", "int8"]
@@ -52,11 +53,11 @@ def quantise_folder(
     """
     path = folder / NAMES["float32"]
     plain = read_graph(path)
-    account = account_in(plain)
+    account = account_in(plain, path)
     if account is None:
         raise UserError(f"{path}: not written by `python -m export onnx`: export it with that")
     graph = rewritten(plain)
-    faces = calibration_faces(config, root, CALIBRATION + HELD_OUT, tuple(account["size"]))
+    faces = calibration_faces(config, root, CALIBRATION + HELD_OUT, account.size)
     known = max(1, len(faces) * CALIBRATION // (CALIBRATION + HELD_OUT))
     if known < 16 or known == len(faces):
         raise UserError(f"{root / config.faces.path}: {len(faces)} faces are too few to calibrate on; 24 or more are")
@@ -77,8 +78,10 @@ def quantise_folder(
         "calibration_faces": known,
         "float_layers": [layer[0] for layer in found.floats],
     }
-    describe(found.graph, {**account, **about})
-    written = save(found.graph, folder / NAMES["int8"], found.holds)
+    # The thresholds are float32's: an int8 file has cosines of its own.
+    small = compacted(found.graph)
+    describe(small, {**account.model_dump(exclude={"thresholds"}), **about})
+    written = save(small, folder / NAMES["int8"], found.holds)
     verdict = "" if found.holds else f": FAILED, asked for {limits.cosine_mean:g} and {limits.cosine_q01:g}"
     say(
         f"{written}: cosine to float32 {last.mean:.4f}, 1 % below {last.q01:.4f}, {len(found.floats)} layers stay "

@@ -91,6 +91,8 @@ def test_a_face_turned_is_the_same_and_another_is_not(tmp_path, layout, flip):
     assert float(same.split()[1].rstrip(",")) > 0.99
     assert alone([graph, "", a, c], [in_a, in_c]).endswith("threshold 0.9: different")
     assert alone([graph, "", a, c, "-1"], [in_a, in_c]).endswith("threshold -1.0: same")
+    Path(f"{graph}.thresholds.json").write_text(json.dumps({"rows": [{"far": 0.01, "threshold": -0.5}]}))
+    assert "threshold -0.5:" in alone([graph, "", a, c], [in_a, in_c])
 
 
 @pytest.mark.real

@@ -5,12 +5,23 @@ Keys are those of the AdaDistill family of repositories: `conv1.conv.weight`, `c
 
 Two tails: GDC (the paper's global depthwise convolution, then a linear layer and a batch norm without affine) and
 GNAP (norm-aware average pooling, which has no parameters: its embedding is as wide as the last feature map).
-`width` scales every channel count, for half-width students.
+`width` scales every channel count, for half-width students. `activation` puts another one in the place of every PReLU,
+for runtimes to whose integers a slope a channel is dear (docs/export.md); the other keys stay.
 """
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from common.backbones.blocks import conv_bn, conv_bn_prelu
+from common.backbones.blocks import conv_bn
+from common.backbones.prelu import PReLU
+
+ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "prelu": PReLU,
+    "relu": lambda channels: nn.ReLU(),
+    "hardswish": lambda channels: nn.Hardswish(),  # Howard et al., MobileNetV3, 2019, section 5.2
+}
+"""By name: built for a number of channels."""
 
 
 class Named(nn.Sequential):
@@ -22,30 +33,42 @@ class Named(nn.Sequential):
             self.add_module(name, layer)
 
 
-def _unit(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1) -> nn.Module:
-    return Named(("conv", "bn", "prelu"), conv_bn_prelu(inputs, outputs, kernel, stride, padding, groups))
-
-
 def _linear_unit(inputs: int, outputs: int, kernel: int, groups: int = 1) -> nn.Module:
     return Named(("conv", "bn"), conv_bn(inputs, outputs, kernel, groups=groups))
 
 
-def _bottleneck(inputs: int, outputs: int, inner: int, stride: int) -> nn.Module:
-    """Expand to `inner` channels, depthwise 3x3, project linearly."""
-    layers = [_unit(inputs, inner, 1), _unit(inner, inner, 3, stride, 1, groups=inner), _linear_unit(inner, outputs, 1)]
-    return Named(("conv", "conv_dw", "project"), layers)
+class _Blocks:
+    """What the network is made of, with one activation everywhere."""
+
+    def __init__(self, activation: str):
+        self.activation = activation
+
+    def unit(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> nn.Module:
+        layers = [*conv_bn(inputs, outputs, kernel, stride, padding, groups), ACTIVATIONS[self.activation](outputs)]
+        return Named(("conv", "bn", self.activation), layers)
+
+    def bottleneck(self, inputs: int, outputs: int, inner: int, stride: int) -> nn.Module:
+        """Expand to `inner` channels, depthwise 3x3, project linearly."""
+        expand, depthwise = self.unit(inputs, inner, 1), self.unit(inner, inner, 3, stride, 1, groups=inner)
+        return Named(("conv", "conv_dw", "project"), [expand, depthwise, _linear_unit(inner, outputs, 1)])
+
+    def residuals(self, channels: int, inner: int, count: int) -> nn.Module:
+        """`count` bottlenecks of stride 1, each added to its input."""
+        return Residuals([self.bottleneck(channels, channels, inner, stride=1) for _ in range(count)])
 
 
 class Residuals(nn.Module):
-    """`count` bottlenecks of stride 1, each added to its input."""
+    """Blocks, each added to its input."""
 
-    def __init__(self, channels: int, inner: int, count: int):
+    def __init__(self, blocks: list[nn.Module]):
         super().__init__()
-        self.model = nn.Sequential(*(_bottleneck(channels, channels, inner, stride=1) for _ in range(count)))
+        self.model = nn.Sequential(*blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        for bottleneck in self.model:
-            x = x + bottleneck(x)
+        for block in self.model:
+            x = x + block(x)
         return x
 
 
@@ -86,18 +109,19 @@ class GNAP(nn.Module):
 class MobileFaceNet(nn.Module):
     """(B,3,112,112) in [-1,1] -> (B,D), not normalised."""
 
-    def __init__(self, output_layer: nn.Module, width: float = 1.0):
+    def __init__(self, output_layer: nn.Module, width: float = 1.0, activation: str = "prelu"):
         super().__init__()
         c64, c128, c256, c512 = (scaled(channels, width) for channels in (64, 128, 256, 512))
-        self.conv1 = _unit(3, c64, 3, stride=2, padding=1)
-        self.conv2_dw = _unit(c64, c64, 3, padding=1, groups=c64)
-        self.conv_23 = _bottleneck(c64, c64, c128, stride=2)
-        self.conv_3 = Residuals(c64, c128, count=4)
-        self.conv_34 = _bottleneck(c64, c128, c256, stride=2)
-        self.conv_4 = Residuals(c128, c256, count=6)
-        self.conv_45 = _bottleneck(c128, c128, c512, stride=2)
-        self.conv_5 = Residuals(c128, c256, count=2)
-        self.conv_6_sep = _unit(c128, c512, 1)
+        of = _Blocks(activation)
+        self.conv1 = of.unit(3, c64, 3, stride=2, padding=1)
+        self.conv2_dw = of.unit(c64, c64, 3, padding=1, groups=c64)
+        self.conv_23 = of.bottleneck(c64, c64, c128, stride=2)
+        self.conv_3 = of.residuals(c64, c128, count=4)
+        self.conv_34 = of.bottleneck(c64, c128, c256, stride=2)
+        self.conv_4 = of.residuals(c128, c256, count=6)
+        self.conv_45 = of.bottleneck(c128, c128, c512, stride=2)
+        self.conv_5 = of.residuals(c128, c256, count=2)
+        self.conv_6_sep = of.unit(c128, c512, 1)
         self.output_layer = output_layer
         self.apply(_initialise)
 
@@ -119,12 +143,12 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
 
 
-def mobilefacenet(embedding_size: int, width: float = 1.0) -> nn.Module:
+def mobilefacenet(embedding_size: int, width: float = 1.0, activation: str = "prelu") -> nn.Module:
     """MobileFaceNet with the GDC tail."""
-    return MobileFaceNet(GDC(scaled(512, width), embedding_size), width)
+    return MobileFaceNet(GDC(scaled(512, width), embedding_size), width, activation)
 
 
-def mobilefacenet_gnap(embedding_size: int, width: float = 1.0) -> nn.Module:
+def mobilefacenet_gnap(embedding_size: int, width: float = 1.0, activation: str = "prelu") -> nn.Module:
     """MobileFaceNet with the GNAP tail, whose embedding is as wide as its last feature map.
 
     Raises:
@@ -132,4 +156,4 @@ def mobilefacenet_gnap(embedding_size: int, width: float = 1.0) -> nn.Module:
     """
     if embedding_size != scaled(512, width):
         raise ValueError(f"the GNAP tail gives {scaled(512, width)} values at width {width:g}, not {embedding_size}")
-    return MobileFaceNet(GNAP(embedding_size), width)
+    return MobileFaceNet(GNAP(embedding_size), width, activation)

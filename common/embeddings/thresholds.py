@@ -63,6 +63,10 @@ class Thresholds(_Kept):
             raise UserError(f"no threshold is known for FAR {far:g}, but for {known}: {_ANEW}")
         return row
 
+    def told(self) -> dict[str, Any]:
+        """What an exported file says of them: how faces are embedded, on what they hold, and the operating points."""
+        return self.model_dump(mode="json", include={"protocol", "set", "impostors", "rows"})
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -102,6 +106,17 @@ def read_thresholds(model: FaceModel, path: Path | None = None) -> Thresholds | 
                 f"{model.path.name}: {_ANEW}, or remove the file"
             )
     return found
+
+
+def contract_thresholds(model: FaceModel, flip: bool) -> dict[str, Any] | None:
+    """What a file exported from a model says of its thresholds; None where none are calibrated.
+
+    flip: the file adds the mirror image by itself, so that thresholds of single faces do not hold for what it gives.
+
+    Raises ModelError as `read_thresholds` does.
+    """
+    known = read_thresholds(model)
+    return None if known is None or (flip and known.protocol == "single") else known.told()
 
 
 def thresholds_beside(weights: Path) -> Thresholds | None:

@@ -16,7 +16,7 @@ DECIDING: dict[str, str] = {
     "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "
     "contrast saturation low_resolution_probability low_resolution_side",
     "cache": "path also dtype confidence on_bad_image",
-    "student": "backbone embedding_size",
+    "student": "backbone activation embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
     "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "

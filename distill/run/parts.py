@@ -48,7 +48,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     refuse_graphs(config, device, world_size())
     source = open_faces(config, root)
     if not config.head.reads_teacher:
-        refuse_other_size(source, backbone_size(config.student.backbone), "the student")
+        refuse_other_size(source, backbone_size(config.student.network), "the student")
     cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
     order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
     if len(order) == 0:
@@ -68,7 +68,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
 
 def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None, order: EpochOrder) -> FaceBatches:
     """What makes the batches of an order."""
-    size, confidence = backbone_size(config.student.backbone), config.head.geometry == "cached"
+    size, confidence = backbone_size(config.student.network), config.head.geometry == "cached"
     views = Views.of(config.views)
     return FaceBatches(source, views, cache, confidence, size, config.train.verify, order.rows_of_rank)
 
@@ -109,7 +109,7 @@ def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> 
 def new_trainer(config: Config, source: FaceSource, centers: Tensor | None, device: torch.device) -> Trainer:
     """Student and head as they are before the first step, equal on all ranks. centers: (C,D), None for random ones."""
     torch.manual_seed(config.train.seed)
-    student = build_backbone(config.student.backbone, config.student.embedding_size)
+    student = build_backbone(config.student.network, config.student.embedding_size)
     head: Head = build_head(config.head, source.num_classes, config.student.embedding_size, config.train.seed)
     if centers is not None:
         head.centers.weight.copy_(head.shard.share(centers))

@@ -16,7 +16,7 @@ STUDENT, BEST_STUDENT = "student.safetensors", "best.safetensors"
 
 def export(config: Config, trainer: Trainer, name: str, step: int) -> None:
     """Write the student of this step (the averaged one where the recipe has one) into the run folder."""
-    backbone, dim = config.student.backbone, config.student.embedding_size
+    backbone, dim = config.student.network, config.student.embedding_size
     contract = first_known(Preset(backbone, dim, backbone_size(backbone)), UNIT_RGB)
     about = {"experiment": config.name, "head": json.dumps(config.head.model_dump()), "step": step}
     save_weights(trainer.exported(), config.run_dir / name, {**contract.to_metadata(), **about})

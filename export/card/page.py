@@ -5,18 +5,18 @@
 Every number comes from a file of the run or of the export; text from outside is shown and never obeyed.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from huggingface_hub import EvalResult, ModelCardData
 
 from common.embeddings import sidecar_of
 from common.errors import ModelError
 from common.files import make_folder, replacing, sha256_of
+from common.models import read_graph
 from common.text import file_name, printable
+from export.account import account_in
 from export.card.licence import RESEARCH_ONLY, refuse_more_than_sources, statement, teacher_licences
 from export.card.markdown import plain
 from export.card.results import measures
@@ -32,8 +32,6 @@ from export.card.sections import (
 )
 from export.gate import MEASURED, read_measured
 from export.package import CARD, FAILED, write_sums
-
-_CONTRACT_KEY = "face_teacher_cache"
 
 
 @dataclass(frozen=True)
@@ -134,16 +132,18 @@ def _how_made(run: RunRecord) -> str:
 
 
 def _refuse_other_weights(run: RunRecord, out: Path) -> None:
+    """Exports of other weights, and of thresholds that were calibrated anew since."""
+    anew = "export again (python -m export onnx), or remove the file"
+    own = run.thresholds.told() if run.thresholds else None
     for path in sorted(out.glob("*.onnx")):
         if FAILED in path.name:
             continue
-        properties = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
-        account = json.loads(properties.get(_CONTRACT_KEY, "{}"))
-        if account.get("weights_sha256") != run.sha256:
-            raise ModelError(
-                f"{path}: exported from weights {account.get('weights_sha256')}, {run.weights} are {run.sha256}: "
-                "export again (python -m export onnx), or remove the file"
-            )
+        account = account_in(read_graph(path), path)
+        sha256 = account.weights_sha256 if account else "that are not told"
+        if sha256 != run.sha256:
+            raise ModelError(f"{path}: exported from weights {sha256}, {run.weights} are {run.sha256}: {anew}")
+        if account and account.thresholds not in (None, own):
+            raise ModelError(f"{path}: holds other thresholds than {sidecar_of(run.weights)}: {anew}")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from common.errors import DataError, ModelError
 from common.files import sha256_of
 from common.models import Preset
 from distill.run import BEST_STUDENT, SOURCES, STUDENT
+from export.card.results import Numbers
 
 Which = Literal["last", "best"]
 
@@ -78,7 +79,7 @@ class Summary(BaseModel):
 class Report(BaseModel):
     """`evaluation/results.json`: numbers by model and set."""
 
-    results: dict[str, dict[str, dict[str, Any]]] = {}
+    results: dict[str, dict[str, Numbers]] = {}
     skipped: dict[str, str] = {}
 
 
@@ -95,8 +96,8 @@ class RunRecord:
     summary: Summary
     sources: Sources | None
     thresholds: Thresholds | None
-    results: Mapping[str, Mapping[str, Any]]
-    others: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    results: Mapping[str, Numbers]
+    others: Mapping[str, Mapping[str, Numbers]]
 
 
 def read_run(folder: Path, which: Which = "last") -> RunRecord:

@@ -9,7 +9,7 @@ from common.config import Config, toml_of
 from common.files import sha256_of
 from common.plan import duration_text, size_text
 from export.card.markdown import fenced, plain, table
-from export.card.results import Measure, measures
+from export.card.results import Measure, Numbers, Pairs, measures
 from export.card.run_record import RunRecord
 from export.gate import Loss, Measured
 from export.package import CARD, travelling
@@ -165,19 +165,19 @@ def limits_section(run: RunRecord, sheets: Sequence[str]) -> str:
     return "\n\n".join(["## Limits", *lines[: len(lines) - 2], *pictures, *lines[-2:]])
 
 
-def _errors_of(name: str, numbers: Mapping[str, Any]) -> str:
-    if "accuracy" not in numbers or not numbers.get("pairs"):
+def _errors_of(name: str, numbers: Numbers) -> str:
+    if not isinstance(numbers, Pairs) or not numbers.pairs:
         return ""
-    wrong = round((1 - numbers["accuracy"]) * numbers["pairs"])
-    folds = numbers.get("fold_accuracy") or [numbers["accuracy"]]
+    wrong = round((1 - numbers.accuracy) * numbers.pairs)
+    folds = numbers.fold_accuracy or [numbers.accuracy]
+    at = "" if numbers.threshold is None else f", at a cosine of {numbers.threshold:.3f}"
     said = (
-        f"On {plain(name)}, {wrong:,} of {numbers['pairs']:,} pairs are judged wrongly, at a cosine of "
-        f"{numbers['threshold']:.3f}; the worst fold has {100 * min(folds):.2f} % right, the best "
-        f"{100 * max(folds):.2f} %."
+        f"On {plain(name)}, {wrong:,} of {numbers.pairs:,} pairs are judged wrongly{at}; the worst fold has "
+        f"{100 * min(folds):.2f} % right, the best {100 * max(folds):.2f} %."
     )
-    for far, point in numbers.get("tar_at_most_far", {}).items():
-        if point.get("tar") is not None:
-            rejected = _percent(1 - point["tar"])
+    for far, point in numbers.tar_at_most_far.items():
+        if point.tar is not None:
+            rejected = _percent(1 - point.tar)
             said += f" At a FAR of {plain(far)} at most, {rejected} % of the pairs of one person are rejected."
     return said
 

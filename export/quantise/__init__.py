@@ -2,10 +2,11 @@
 
 faces = calibration_faces(config, root, count=256, size=(112, 112))
 found = choose_floats(graph, ranges_of(graph, faces), held_out, limits)
-found.graph                                  # layers that hurt most are float again
+compacted(found.graph)                       # layers that hurt most are float again
 """
 
 from export.quantise.calibration import Method, calibration_faces, ranges_of
+from export.quantise.compact import compacted
 from export.quantise.search import agreement, choose_floats
 
-__all__ = ["Method", "agreement", "calibration_faces", "choose_floats", "ranges_of"]
+__all__ = ["Method", "agreement", "calibration_faces", "choose_floats", "compacted", "ranges_of"]

@@ -10,7 +10,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from export.graph import in_order
 from export.quantise.layers import Layer, layers_of
 
-OPERATIONS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "MaxPool", "GlobalAveragePool"]
+OPERATIONS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool", "GlobalAveragePool"]
 """What runs in int8 in onnxruntime; everything else stays float."""
 
 

@@ -10,12 +10,14 @@ import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from onnx import helper
+from pydantic import TypeAdapter
 
 from cache.format import read_manifest
-from common.errors import ModelError
+from common.embeddings import thresholds_beside
+from common.errors import DataError, ModelError
 from common.files import sha256_of
 from export.card import Licences, write_card
-from export.card.results import wilson
+from export.card.results import Numbers, measures, wilson
 from export.card.run_record import read_run
 from export.package import checked
 
@@ -41,10 +43,11 @@ def edit(path: Path, change) -> None:
     path.write_text(json.dumps(value))
 
 
-def exported(name: str, weights_sha256: str) -> None:
+def exported(name: str, weights_sha256: str, **more) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     model = helper.make_model(helper.make_graph([], "g", [], []), ir_version=8)
-    model.metadata_props.add(key="face_teacher_cache", value=json.dumps({"weights_sha256": weights_sha256}))
+    account = {"weights_sha256": weights_sha256, "size": [112, 112], "precision": "int8", "flip": False}
+    model.metadata_props.add(key="face_teacher_cache", value=json.dumps(account | more))
     onnx.save(model, OUT / name)
 
 
@@ -130,6 +133,58 @@ def test_an_export_of_other_weights_is_refused(run):
     exported("model.int8.onnx", "0" * 64)
     with pytest.raises(ModelError, match=r"model.int8.onnx: exported from weights 0{64}, .*export again"):
         written(run)
+
+
+def test_an_export_with_thresholds_from_before_they_were_calibrated_anew_is_refused(run):
+    sha256 = sha256_of(run / "student.safetensors")
+    exported("model.onnx", sha256, thresholds=thresholds_beside(run / "student.safetensors").told())
+    written(run)
+    edit(run / "student.safetensors.thresholds.json", lambda value: value["rows"][0].update(threshold=0.26))
+    with pytest.raises(ModelError, match=r"model.onnx: holds other thresholds than .*: export again"):
+        written(run)
+
+
+def test_an_export_whose_metadata_are_damaged_is_named(run):
+    exported("model.onnx", sha256_of(run / "student.safetensors"), size="large")
+    with pytest.raises(ModelError, match=r"model.onnx: its metadata: damaged at size .*: export it again"):
+        written(run)
+
+
+@pytest.mark.parametrize(
+    ("damage", "field"),
+    [
+        ({"accuracy": "good"}, "accuracy"),
+        ({"accuracy": 1.5}, "accuracy"),
+        ({"pairs": -1}, "pairs"),
+        ({"tar_at_most_far": {"0.1": 3}}, "tar_at_most_far.0.1"),
+        ({"fold_accuracy": [0.9, None]}, "fold_accuracy.1"),
+    ],
+)
+def test_a_damaged_report_is_named_with_the_field(run, damage, field):
+    report = run / "evaluation/results.json"
+    edit(report, lambda value: value["results"]["tiny"]["lfw"].update(damage))
+    with pytest.raises(DataError, match=rf"{report}: damaged at results\.tiny\.lfw\.pairs\.{field} .*: evaluate again"):
+        read_run(run)
+
+
+def test_the_rates_of_every_protocol_are_rows():
+    far = {"1e-4": {"tar": 0.5}, "1e-9": {"tar": None}}
+    report = {
+        "ijb": {
+            "templates": 9,
+            "genuine": 40,
+            "flip": True,
+            "N1D1F1": {"tar_at_most_far": far, "two_galleries": {"rank": {"1": 0.75}}},
+        },
+        "tinyface": {"probes": 110, "probes_without_mate": 10, "mates": 200, "distractors": 0, "rank": {"5": 0.25}},
+    }
+    rows = measures(TypeAdapter(dict[str, Numbers]).validate_python(report))
+    assert [(row.set, row.protocol, row.name, row.value) for row in rows] == [
+        ("ijb", "templates 1:1, N1D1F1", "TAR @ FAR <= 1e-4", 0.5),
+        ("ijb", "1:N two galleries, N1D1F1", "rank 1", 0.75),
+        ("tinyface", "1:N with distractors", "rank 5", 0.25),
+    ]
+    assert (rows[2].low, rows[2].high) == wilson(0.25, 100)
 
 
 def test_thresholds_of_other_weights_are_refused(run):

@@ -8,8 +8,11 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from common.config import toml_of
+from common.config import MeasureConfig, toml_of
+from evaluate.calibrate import calibrate_model
+from evaluate.models import open_weights
 from export.__main__ import main
+from export.account import account_in
 from export.gate import read_measured
 from export.quantise import choose_floats
 from tests.library import BACKBONE
@@ -43,6 +46,9 @@ def export(*words):
 
 
 def test_an_experiment_leaves_as_measured_files_bound_to_its_cache(ready):
+    student = open_weights("runs/lfw/student.safetensors", Path("data"), "cpu", 1, MeasureConfig())
+    for _ in calibrate_model(student, "pairs", Path("data/lfw.bin"), [0.1]):
+        pass
     status, said = export("run", "--config", "runs/lfw/config.toml", "--formats", "onnx int8")
     assert status == 0, said
     folder = Path("exports/lfw")
@@ -52,7 +58,9 @@ def test_an_experiment_leaves_as_measured_files_bound_to_its_cache(ready):
     assert rows[0].cosine_mean == pytest.approx(1)
     assert rows[1].bytes < 0.9 * rows[0].bytes
     assert "largest deviation from PyTorch" in said
-    account = json.loads(onnx.load(folder / rows[1].file).metadata_props[0].value)
+    whole, account = (account_in(onnx.load(folder / row.file), folder).model_dump() for row in rows)
+    assert [row["far"] for row in whole["thresholds"]["rows"]] == [0.1]
+    assert account["thresholds"] is None  # int8 has cosines of its own
     sealed = json.loads(Path("caches/lfw/zarr.json").read_text())["attributes"]
     assert account["cache_sha256"] in json.dumps(sealed)
     assert account["precision"] == "int8"

@@ -36,6 +36,14 @@ def test_every_slope_is_kept_and_one_above_1_takes_a_sign(slopes, nodes):
     assert operations(model) == ["PRelu"]  # the original is left alone
 
 
+def test_hard_swish_becomes_a_product_with_a_clipped_line():
+    model = graph([helper.make_node("HardSwish", ["normalised"], ["raw"])], {}, 4, [4, 8, 8])
+    x = np.random.default_rng(0).normal(0, 4, (3, 4, 8, 8)).astype(np.float32)
+    changed = rewritten(model)
+    assert operations(changed) == ["Conv", "Clip", "Mul"]
+    np.testing.assert_allclose(run(changed, x), x * np.clip(x + 3, 0, 6) / 6, atol=1e-5)
+
+
 def test_a_batch_norm_before_padding_becomes_scale_and_shift():
     rng = np.random.default_rng(1)
     weights = {

@@ -112,6 +112,25 @@ def test_a_half_width_student_runs_and_has_about_a_quarter_of_the_weights():
     assert 0.2 < ratio < 0.35
 
 
+def test_other_activations_stand_where_prelu_stood_and_all_else_is_kept():
+    with_prelu = fill(build_backbone("mobilefacenet_0.25", 16)).eval()
+    kept = {key: value for key, value in with_prelu.state_dict().items() if ".prelu." not in key}
+    x = torch.randn(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+
+    def of(activation: str) -> torch.Tensor:
+        other = build_backbone(f"mobilefacenet_0.25_{activation}", 16).eval()
+        other.load_state_dict(kept)
+        return other(x)
+
+    with torch.no_grad():
+        for unit in [module for module in with_prelu.modules() if hasattr(module, "prelu")]:
+            unit.prelu.weight.zero_()
+        torch.testing.assert_close(of("relu"), with_prelu(x))
+        for unit in [module for module in with_prelu.modules() if hasattr(module, "prelu")]:
+            unit.prelu.forward = lambda x: x * (x + 3).clamp(0, 6) / 6
+        torch.testing.assert_close(of("hardswish"), with_prelu(x))
+
+
 @pytest.mark.parametrize("name", [*backbone_names(), "mobilefacenet_0.5", "mobilefacenet_gnap_2.0"])
 def test_a_state_dict_tells_its_backbone_and_embedding_size(name):
     size = {"mobilefacenet_gnap": 512, "mobilefacenet_gnap_2.0": 1024}.get(name, 96)
@@ -123,6 +142,8 @@ def test_a_state_dict_tells_its_backbone_and_embedding_size(name):
     [
         ("resnet50", 512, "no backbone is called 'resnet50'; there are mobilefacenet"),
         ("ir_50_0.5", 512, "ir_50 has no width multiplier"),
+        ("ir_50_relu", 512, "ir_50 has no other activation"),
+        ("mobilefacenet_relu_hardswish", 512, "no backbone is called 'mobilefacenet_relu_hardswish'"),
         ("mobilefacenet_9.5", 512, r"between 0\.1 and 4"),
         ("mobilefacenet_gnap", 128, "gives 512 values"),
     ],

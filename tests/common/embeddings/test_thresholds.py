@@ -8,6 +8,7 @@ from common.embeddings import (
     Row,
     Thresholds,
     choose_cut,
+    contract_thresholds,
     sidecar_of,
     write_thresholds,
 )
@@ -97,3 +98,19 @@ def test_a_damaged_file_is_named(model, damage):
     path.write_text(json.dumps(kept))
     with pytest.raises(ModelError, match=r"thresholds\.json: damaged at .*calibrate"):
         choose_cut(model, flip=True)
+
+
+def test_an_exported_file_is_told_them_unless_it_adds_the_mirror_image_to_thresholds_of_single_faces(model):
+    told = contract_thresholds(model, flip=False)
+    assert told["rows"] == [row(1e-2, 0.25).model_dump(), row(1e-3, 0.375).model_dump()]
+    assert {key: told[key] for key in told if key != "rows"} == {
+        "protocol": "flip-sum",
+        "set": "lfw",
+        "impostors": 3000,
+    }
+    assert contract_thresholds(model, flip=True) == told
+    path = sidecar_of(model.path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": "single"}))
+    assert contract_thresholds(model, flip=True) is None
+    assert contract_thresholds(model, flip=False)["protocol"] == "single"
+    assert contract_thresholds(Model(model.path.with_name("other.onnx")), flip=False) is None

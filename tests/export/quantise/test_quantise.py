@@ -1,14 +1,18 @@
 """int8: close to float32, layer by layer, and the layers that hurt are float again."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
 from common.faces import Views, epoch_order, open_source
 from common.models import Preset
 from export.contract import Form, with_contract
-from export.quantise import agreement, calibration_faces, choose_floats, ranges_of
+from export.quantise import agreement, calibration_faces, choose_floats, compacted, ranges_of
 from export.quantise.layers import layers_of
 from export.quantise.search import embedded
 from export.quantise.static import quantised
@@ -42,6 +46,15 @@ def network(spoilt: float = 0.0) -> onnx.ModelProto:
     model.graph.node[-1].CopyFrom(nodes[-1])
     del model.graph.output[0].type.tensor_type.shape.dim[2:]
     return with_contract(rewritten(model), CONTRACT, Form())
+
+
+def operations(model: onnx.ModelProto, folder: Path) -> Counter[str]:
+    """What onnxruntime makes of a graph."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +112,63 @@ def test_a_search_that_cannot_hold_says_so_and_gives_the_last_it_tried(sound, fa
     assert not found.holds
     assert len(found.floats) == 3
     assert len(found.trail) == 2
+
+
+def test_first_and_last_layer_are_int8_where_that_is_asked_for(sound, faces):
+    whole, ranges = sound
+    found = choose_floats(whole, ranges, faces[64:], mean=0.0, q01=0.0, ends_float=False)
+    assert found.floats == []
+    assert {"w0_quantized", "w9_quantized"} <= {tensor.name for tensor in found.graph.graph.initializer}
+
+
+def test_a_compacted_graph_computes_the_same_in_fewer_bytes(sound, faces, tmp_path):
+    whole, ranges = sound
+    loose = quantised(whole, ranges)
+    before = loose.SerializeToString()
+    small = compacted(loose)
+    assert loose.SerializeToString() == before
+    assert np.array_equal(embedded(small, faces), embedded(loose, faces))
+    assert operations(small, tmp_path) == operations(loose, tmp_path)  # optimised by onnxruntime: as many in int8
+    assert [value.name for value in (*small.graph.input, *small.graph.output)] == ["faces", "embedding"]
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in small.graph.initializer}
+    kinds = {(array.dtype.str, array.shape, array.tobytes()) for array in constants.values()}
+    assert len(kinds) == len(constants)
+    weights = [n for n in small.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]
+    assert {len(node.input) for node in weights} == {2}
+    assert len(small.SerializeToString()) < 0.75 * len(before)
+
+
+def test_zero_points_go_where_a_convolution_reads_zeros_and_nowhere_else():
+    """The third is a Gemm's, which onnxruntime computes in int8 with a zero point alone."""
+    points = {"zero": 0, "one": 1, "gemm": 0}
+    constants = {"scale": np.float32(2), **{f"{name}.z": np.int8(value) for name, value in points.items()}}
+    constants |= {f"{name}.w": np.arange(4, dtype=np.int8).reshape(2, 2, 1, 1) for name in ("zero", "one")}
+    constants["gemm.w"] = np.arange(4, dtype=np.int8).reshape(2, 2)
+    nodes = [
+        helper.make_node("DequantizeLinear", [f"{name}.w", "scale", f"{name}.z"], [name], name=name) for name in points
+    ]
+    nodes += [
+        helper.make_node("Conv", ["faces", "zero"], ["a"]),
+        helper.make_node("Conv", ["a", "one"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["c"]),
+        helper.make_node("Gemm", ["c", "gemm"], ["embedding"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2, *rest])
+        for name, rest in (("faces", [1, 1]), ("embedding", []))
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    made = helper.make_graph(nodes, "g", values[:1], values[1:], tensors)
+    whole = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    small = compacted(whole)
+    assert [len(node.input) for node in small.graph.node[:3]] == [2, 3, 3]
+    x = np.array([1, -3], np.float32).reshape(1, 2, 1, 1)
+    sessions = [
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        for model in (whole, small)
+    ]
+    one, other = (session.run(None, {"faces": x})[0] for session in sessions)
+    np.testing.assert_array_equal(one, other)
 
 
 def test_calibration_sees_training_faces_as_epoch_0_shows_them(world):
