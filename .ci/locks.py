@@ -3,7 +3,8 @@
     make lock
 
 The second file is the first with faiss-gpu and onnxruntime-gpu in the place of their CPU namesakes, and with the CUDA
-libraries that they and PyPI's torch need. Nothing is installed: pip resolves, and says what it would do.
+libraries that they and PyPI's torch need. Both of a pair have one version, the newest that there is of both. Nothing is
+installed: pip resolves, and says what it would do, in a minute or two.
 """
 
 import json
@@ -35,14 +36,16 @@ def resolved(requirements: Sequence[str]) -> dict[str, str]:
     return {item["name"]: item["version"] for item in found if item["name"] not in UNPINNED}
 
 
-def wanted(project: dict[str, Any]) -> list[str]:
-    """Requirements of the project and of its developers, for a CPU."""
-    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+def wanted(project: dict[str, Any], for_cards: dict[str, str]) -> list[str]:
+    """Requirements of the project and of its developers, for a CPU. for_cards: the newest packages for GPUs, which
+    follow their namesakes some days later."""
+    no_newer = (f"{name}<={for_cards[other]}" for name, other in EXCHANGED.items())
+    return [*project["dependencies"], *project["optional-dependencies"]["dev"], *no_newer]
 
 
-def for_gpu(cpu: dict[str, str], extra: Sequence[str]) -> list[str]:
-    """Requirements of the second file: the pins of the first, with its two packages exchanged for `extra`."""
-    return [*(f"{name}=={version}" for name, version in cpu.items() if name not in EXCHANGED), *extra]
+def for_gpu(cpu: dict[str, str]) -> list[str]:
+    """Requirements of the second file: the pins of the first, with its two packages exchanged."""
+    return [f"{EXCHANGED.get(name, name)}=={version}" for name, version in cpu.items()]
 
 
 def without_cuda(pins: dict[str, str]) -> dict[str, str]:
@@ -64,8 +67,8 @@ def main() -> None:
     """Write both files."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     os.environ.pop("PIP_FIND_LINKS", None)  # a folder of CPU wheels would hide PyPI's torch
-    cpu = without_cuda(resolved(wanted(project)))
-    gpu = resolved(for_gpu(cpu, project["optional-dependencies"]["gpu"]))
+    cpu = without_cuda(resolved(wanted(project, resolved(project["optional-dependencies"]["gpu"]))))
+    gpu = resolved(for_gpu(cpu))
     if "+cpu" in gpu["torch"]:
         sys.exit(f"torch {gpu['torch']}: this machine's index has no CUDA build of it; no lock file was written")
     CPU.write_text(lock_text(cpu, head_of(CPU)))

@@ -1,4 +1,5 @@
-"""What distilling with and without a cache costs in device hours: arithmetic on two rates, measured on your device.
+"""What distilling with and without a cache costs in device hours, and the cache on the disk: arithmetic on two rates,
+measured on your device.
 
     python benchmarks/cost.py --teacher-rate 1200 --student-rate 3000
     python benchmarks/cost.py --teacher-rate 600 --student-rate 3000 --views 2 --epochs 26 --students 5
@@ -10,7 +11,10 @@ batch; cached, the teacher runs once over every view. Faces wait for nobody, and
 
 import click
 
-MS1MV2 = 5_822_653
+from cache.format import Layout
+from common.plan import size_text
+
+MS1MV2, PEOPLE, WIDTH = 5_822_653, 85_742, 512
 
 
 @click.command()
@@ -27,6 +31,11 @@ def main(teacher_rate: float, student_rate: float, faces: int, epochs: int, view
     print(
         f"{faces:,} faces, {epochs} epochs, {views} views; one pass: teacher {teacher:.2f} h, student {student:.2f} h"
     )
+    sizes = (
+        f"{size_text(Layout(views, faces, WIDTH, PEOPLE, dtype, 16384, 1024).bytes_on_disk)} ({dtype})"
+        for dtype in ("float16", "int8")
+    )
+    print(f"the cache on the disk: {' or '.join(sizes)}")
     for number in sorted({1, students}):
         online = number * epochs * (teacher + student)
         cached = views * teacher + number * epochs * student

@@ -122,19 +122,20 @@ def decoder_rate(source: FaceSource, wanted: Sequence[Wanted]) -> float:
 
 
 def cost(batches_of: Callable[[], Iterator[TrainingBatch]], batches: int, workers: int, in_process: bool) -> Cost:
-    """What a pass takes from its first batch on, when every worker has made one."""
-    iterator = batches_of()
-    rows = len(next(iterator).faces)
+    """What a pass takes when every place of the ring has been used: the first use of a page is slow, and once a run."""
+    iterator, before, rows = batches_of(), 2 * workers + 2, 0
+    for _ in range(before):
+        rows = len(next(iterator).faces)
     began, clock = seconds_used(), time.perf_counter()
-    for _ in range(batches - 1):
+    for _ in range(batches - before):
         next(iterator)
     used, elapsed = (now - then for now, then in zip(seconds_used(), began, strict=True)), time.perf_counter() - clock
     process, workers_of_process, main_thread = used
     for _ in iterator:
         pass
     busy, main = process + workers_of_process, main_thread if in_process else process
-    made = rows * (batches - workers)
-    return Cost(made / busy, made / elapsed / workers, 1e3 * main / (batches - 1))
+    made = rows * (batches - before - workers + 1)
+    return Cost(made / busy, made / elapsed / workers, 1e3 * main / (batches - before))
 
 
 def seconds_used() -> tuple[float, float, float]:

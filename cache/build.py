@@ -27,6 +27,7 @@ from cache.format import (
     refuse_difference,
     refuse_too_many_shards,
 )
+from cache.reader import TeacherCache
 from cache.runtimes import refuse_other, runtime_of
 from cache.seal import seal
 from cache.units import OpenUnits, compute_units
@@ -59,9 +60,10 @@ def build(
     threads: of this process; convolutions may round differently with another number, so it is recorded with every unit.
 
     Raises CacheError when a cache in the same place was made from other inputs (with cache.same_runtime also: under
-    another runtime) or the disk is full, ModelError when the teacher answers with numbers that are not finite or its
-    weights have changed meanwhile, DataError for a picture that does not decode (unless
-    cache.on_bad_image = "skip"), UserError while another command writes the cache.
+    another runtime), one that is sealed has visibly lost something (its shards are not hashed), or the disk is full,
+    ModelError when the teacher answers with numbers that are not finite or its weights have changed meanwhile,
+    DataError for a picture that does not decode (unless cache.on_bad_image = "skip"), UserError while another command
+    writes the cache.
     """
     path = config.cache_dir
     layout, manifest = describe(config, source, teacher, Views.of(config.views))
@@ -71,6 +73,7 @@ def build(
     if path.exists() and read_manifest(path)["sealed"] is not None:
         # It is only read, and may lie where nothing can be written, a claim neither.
         refuse_another_cache(config, manifest, runtime_of(config.cache, teacher, threads))
+        TeacherCache(path).require_files()
         return path
     with at_work(path, "a build", shared=True, stale=stale) as claims:
         _create(path, layout, manifest, source.labels, claims)

@@ -27,6 +27,7 @@ from cache.format import (
     refuse_difference,
     refuse_teacher,
     wrong_metadata,
+    wrong_size,
 )
 from common.config import ModelConfig
 from common.disk import Stretch
@@ -157,6 +158,13 @@ class TeacherCache:
 
     def _arrays_of_student(self, confidence: bool) -> tuple[str, ...]:
         return (*(("confidence",) * confidence), *(("scale",) * (self.layout.dtype == "int8")), "embedding")
+
+    def require_files(self) -> None:
+        """Raises CacheError naming a file that is missing, or of another size than was written. Hashes nothing."""
+        for name, written in read_ledger(self.path).items():
+            fault = wrong_size(self.path, name, written)
+            if fault is not None:
+                raise CacheError(f"{fault}: {MEND}")
 
     def require(self, faces: Mapping[str, Any], views: Mapping[str, Any], decoder: str) -> None:
         """Refuse to serve a student that would see other faces, other views, or other pixels.

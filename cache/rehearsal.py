@@ -7,6 +7,7 @@ import torch
 
 from cache.build import describe, refuse_another_cache
 from cache.format import Unit, finished_units, read_manifest
+from cache.reader import TeacherCache
 from cache.runtimes import runtime_of
 from cache.teachers import open_settled, refuse_width
 from cache.units import rendered
@@ -34,6 +35,7 @@ def rehearse(plan: Plan, config: Config, root: Path, device: torch.device, threa
     if path.exists():
         refuse_another_cache(config, manifest, runtime_of(config.cache, teacher, threads))
         if read_manifest(path)["sealed"]:
+            TeacherCache(path).require_files()
             return
         finished = finished_units(path, layout)
         units = [unit for unit in units if unit not in finished]

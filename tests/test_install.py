@@ -129,21 +129,35 @@ def test_both_locks_pin_the_same_but_for_what_a_card_needs():
     assert "nvidia-nccl-cu13" in more, "torch's CUDA build"
 
 
-def test_the_lock_for_gpus_is_resolved_from_the_pins_of_the_other(monkeypatch, tmp_path):
+@pytest.fixture
+def locks():
+    """The program that writes the locks."""
     spec = importlib.util.spec_from_file_location("locks", ROOT / ".ci/locks.py")
-    locks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(locks)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return program
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock"])
+def test_a_lock_stands_as_the_program_would_write_it(locks, name):
+    path = ROOT / name
+    assert path.read_text() == locks.lock_text(pinned(name), locks.head_of(path))
+
+
+def test_the_lock_for_gpus_is_resolved_from_the_pins_of_the_other(locks, monkeypatch, tmp_path):
     cpu = {"torch": "2.13.0", "faiss-cpu": "1.15.1", "onnxruntime": "1.31.1", "numpy": "2.4.6"}
     with_cuda = {**cpu, "torch": "2.13.0+cpu", "nvidia-nccl-cu13": "2.29.7", "triton": "3.7.1", "cuda-toolkit": "13.0"}
     assert locks.without_cuda(with_cuda) == cpu
-    wanted = locks.for_gpu(cpu, ["faiss-gpu>=1.15.1", "onnxruntime-gpu>=1.31.1"])
-    assert wanted == ["torch==2.13.0", "numpy==2.4.6", "faiss-gpu>=1.15.1", "onnxruntime-gpu>=1.31.1"]
-    answers = iter([with_cuda, {**with_cuda, "torch": "2.13.0"}])
-    monkeypatch.setattr(locks, "resolved", lambda requirements: next(answers))
+    for_gpu = ["torch==2.13.0", "faiss-gpu==1.15.1", "onnxruntime-gpu==1.31.1", "numpy==2.4.6"]
+    for_cards = {"faiss-gpu": "1.15.1", "onnxruntime-gpu": "1.31.1", "numpy": "2.4.6"}
+    answers, asked = iter([for_cards, with_cuda, {**with_cuda, "torch": "2.13.0"}]), []
+    monkeypatch.setattr(locks, "resolved", lambda requirements: asked.append(requirements) or next(answers))
     for name in ("CPU", "GPU"):
         monkeypatch.setattr(locks, name, tmp_path / name)
         (tmp_path / name).write_text("# a head\nold==1\n")
     locks.main()
+    assert asked[1][-2:] == ["faiss-cpu<=1.15.1", "onnxruntime<=1.31.1"], "no newer than its namesake"
+    assert asked[2] == for_gpu
     assert (tmp_path / "CPU").read_text() == "# a head\n" + "".join(
         f"{name}=={cpu[name]}\n" for name in ("faiss-cpu", "numpy", "onnxruntime", "torch")
     )

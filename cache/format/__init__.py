@@ -36,6 +36,7 @@ from cache.format.ledger import (
     read_skipped,
     record_unit,
     withdraw_false_entry,
+    wrong_size,
 )
 from cache.format.mapping import RowWindow, refuse_too_many_shards, too_many_shards
 from cache.format.metadata import write_metadata, wrong_metadata
@@ -88,4 +89,5 @@ __all__ = [
     "write_part",
     "write_rows",
     "wrong_metadata",
+    "wrong_size",
 ]

@@ -162,16 +162,27 @@ def check_files(path: Path, entries: dict[str, dict[str, Any]], threads: int = 1
 def check_file(path: Path, name: str, wanted: dict[str, Any]) -> str | None:
     """What is wrong with one file of the ledger; None when it is as it was written."""
     file = path / name
+    fault = wrong_size(path, name, wanted)
+    if fault is not None:
+        return fault
     try:
-        if not file.is_file():
-            return f"{file}: missing"
-        if file.stat().st_size != wanted["bytes"]:
-            return f"{file}: {file.stat().st_size} bytes, {wanted['bytes']} were written"
         if sha256_of(file) != wanted["sha256"]:
             return f"{file}: its bytes changed after it was written"
     except OSError as error:
         return f"{file}: cannot be read ({error.strerror})"
     return None
+
+
+def wrong_size(path: Path, name: str, wanted: dict[str, Any]) -> str | None:
+    """Whether a file of the ledger is missing or of another size, without reading it; None when it is neither."""
+    file = path / name
+    try:
+        if not file.is_file():
+            return f"{file}: missing"
+        size = file.stat().st_size
+    except OSError as error:
+        return f"{file}: cannot be read ({error.strerror})"
+    return None if size == wanted["bytes"] else f"{file}: {size} bytes, {wanted['bytes']} were written"
 
 
 def ledger_digest(path: Path) -> str:

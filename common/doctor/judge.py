@@ -6,8 +6,8 @@ from common.doctor.found import SAME_FILES, Found
 
 # The oldest driver for a major version of CUDA (NVIDIA's CUDA compatibility guide, minor version compatibility).
 DRIVERS = {11: 450, 12: 525, 13: 580}
-# What loader workers of a rank hold in shared memory: 8 of them, two batches ahead and one in the making, of 384 faces.
-SHARED_MEMORY = 8 * 3 * 384 * 112 * 112 * 3
+# What NVIDIA's documentation of NCCL gives a container's /dev/shm. The loader's memory is anonymous and needs none.
+SHARED_MEMORY = 1 << 30
 OPEN_FILES = 1024
 MAPS = 65_530
 DISK = 2 << 30
@@ -92,11 +92,10 @@ def _limits(found: Found) -> Iterator[str]:
             f"the cgroup grants {limits.cores_quota:g} of {limits.cores_allowed} cores, and a command starts threads "
             f"for all of them: say THREADS={max(1, int(limits.cores_quota) // ranks)}"
         )
-    needed = SHARED_MEMORY * ranks
-    if limits.shared_memory is not None and limits.shared_memory < needed:
+    if limits.shared_memory is not None and ranks > 1 and limits.shared_memory < SHARED_MEMORY:
         yield (
-            f"/dev/shm has {limits.shared_memory >> 20:,} MiB, and the loader's workers of {ranks} rank(s) may need "
-            f"{needed >> 20:,}: docker run --shm-size={-(-needed >> 30)}g (or --ipc=host), or lower train.workers"
+            f"/dev/shm has {limits.shared_memory >> 20:,} MiB, and NCCL, by which {ranks} cards train together, may "
+            f"need {SHARED_MEMORY >> 20:,}: docker run --shm-size={SHARED_MEMORY >> 30}g (or --ipc=host)"
         )
     if limits.open_files < OPEN_FILES:
         enough = min(limits.open_files_most, 65_536)

@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     def __str__(self) -> str:
         return f"{self.method} {self.size[0]}x{self.size[1]}"
 
-    def apply(self, rgb: np.ndarray, name: str) -> np.ndarray:
+    def apply(self, rgb: np.ndarray, name: object) -> np.ndarray:
         """uint8 (H,W,3) RGB of `size`. Raises DataError where `crop` would have to add pixels."""
         match self.method:
             case "resize":
@@ -33,7 +33,7 @@ class Fit(NamedTuple):
                 assert_never(unknown)
 
 
-def _middle(rgb: np.ndarray, size: Size, name: str) -> np.ndarray:
+def _middle(rgb: np.ndarray, size: Size, name: object) -> np.ndarray:
     (full_height, full_width), (height, width) = rgb.shape[:2], size
     if full_height < height or full_width < width:
         raise DataError(

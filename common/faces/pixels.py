@@ -14,15 +14,15 @@ EXIF_FIRST = JPEG_START + b"\xff\xe1"
 MOST_PIXELS = 1 << 26  # a picture of 8,192 x 8,192; a header of 20 bytes may announce 65,535 x 65,535
 
 
-def decode_rgb(jpeg: bytes, name: str, out: np.ndarray | None = None) -> np.ndarray:
+def decode_rgb(jpeg: bytes, name: object, out: np.ndarray | None = None) -> np.ndarray:
     """Decode a JPEG (or PNG) to uint8 (H,W,3), RGB. Grey pictures get three equal channels.
 
     A camera's orientation (EXIF) is followed where mxnet 1.9.1 does so: right after the start marker, not behind JFIF.
 
-    `name` says in errors which picture this is. out: contiguous uint8 (H,W,3); a JPEG of that size is decoded into it,
-    and it is returned; of another size or kind it may be overwritten, and the answer is a new array. Raises
-    DataError for bytes that are no picture, for more than 2^26 pixels, for a JPEG without an end marker, and for one
-    in which libjpeg meets damage: it would fill in what is missing, or show noise, and go on.
+    name: says in errors which picture this is, as text that is made there alone. out: contiguous uint8 (H,W,3); a JPEG
+    of that size is decoded into it, and it is returned; of another size or kind it may be overwritten, and the answer
+    is a new array. Raises DataError for bytes that are no picture, for more than 2^26 pixels, for a JPEG without an end
+    marker, and for one in which libjpeg meets damage: it would fill in what is missing, or show noise, and go on.
     """
     if not jpeg.startswith(JPEG_START):
         return _by_opencv(jpeg, name)
@@ -55,7 +55,7 @@ def _decoded_into(jpeg: bytes, out: np.ndarray) -> bool:
     return decoded.shape == out.shape
 
 
-def _by_opencv(picture: bytes, name: str) -> np.ndarray:
+def _by_opencv(picture: bytes, name: object) -> np.ndarray:
     """PNG and the like, and what simplejpeg has no way for: inks and a camera's orientation."""
     orientation = 0 if picture.startswith(EXIF_FIRST) else cv2.IMREAD_IGNORE_ORIENTATION
     try:

@@ -99,7 +99,7 @@ class FaceSource(ABC):
 
     def decode(self, jpeg: bytes, sample: int, out: np.ndarray | None = None) -> np.ndarray:
         """`rgb` of a sample whose encoded picture is at hand."""
-        name = self.name(sample)
+        name = _Name(self, sample)
         rgb = decode_rgb(jpeg, name, out)
         return rgb if self.fit is None else self.fit.apply(rgb, name)
 
@@ -128,6 +128,18 @@ class FaceSource(ABC):
             if isinstance(error.__cause__, OSError):
                 raise
             return b""
+
+
+class _Name:
+    """A sample's name for an error. Made for every face, one of a path costs a good part of decoding it."""
+
+    __slots__ = ("sample", "source")
+
+    def __init__(self, source: FaceSource, sample: int) -> None:
+        self.source, self.sample = source, sample
+
+    def __str__(self) -> str:
+        return self.source.name(self.sample)
 
 
 class FileSource(FaceSource):

@@ -1,6 +1,7 @@
 """Stage one: what is stored, what binds it, and that an interruption leaves no trace."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_a_finished_cache_is_left_alone(world):
     teacher = TinyTeacher()
     assert tree(build_here(teacher)) == before
     assert teacher.calls == 0
+
+
+LOST = {
+    "a shard": (lambda path: (path / "embedding/c/0/1/0").unlink(), "embedding/c/0/1/0: missing"),
+    "a shard's end": (lambda path: os.truncate(path / "norm/c/1/0", 7), "norm/c/1/0: 7 bytes, "),
+    "an array's metadata": (lambda path: (path / "label/zarr.json").unlink(), "label/zarr.json: "),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_finished_cache_that_lost_something_is_not_called_finished(world, lost):
+    lose, match = LOST[lost]
+    lose(build_here())
+    with pytest.raises(CacheError, match=f"{match}.*`python -m cache repair`"):
+        build_here()
 
 
 def test_a_kill_while_sealing_leaves_no_trace(world, monkeypatch):

@@ -56,6 +56,16 @@ def test_bfloat16_is_taken_where_the_device_has_it_and_answers_agree(own, monkey
     assert settled("auto", "graph.onnx") == "float32"
 
 
+@pytest.mark.parametrize(
+    ("cosine", "precision"),
+    [(teachers.LEAST_COSINE, "bfloat16"), (np.nextafter(teachers.LEAST_COSINE, 0), "float32")],
+)
+def test_answers_that_just_agree_are_enough(own, monkeypatch, cosine, precision):
+    monkeypatch.setattr(teachers, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(teachers, "least_cosine", lambda one, other, source: (cosine, len(source)))
+    assert settled("auto") == precision
+
+
 def test_the_least_cosine_is_that_of_every_face_looked_at(own, monkeypatch):
     one, other = (
         open_model(ModelConfig(weights="own.safetensors", precision=p), DATA) for p in ("float32", "bfloat16")

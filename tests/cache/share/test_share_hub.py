@@ -5,21 +5,14 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from cache.build import build
 from cache.share.remote import HubDataset, open_remote
 from cache.share.share import pull, push
 from common.errors import CacheError
-from common.faces.sources import open_source
 from tests.common.models.hub_repositories import Repositories
-from tests.tiny import TinyTeacher, experiment, tree
+from tests.tiny import tree
 
 OUT = Path("caches/pulled")
 REPO = "lab/tiny"
-
-
-@pytest.fixture
-def path(world) -> Path:
-    return build(experiment(), open_source("data/faces"), TinyTeacher(), threads=1, quiet=True)
 
 
 def test_there_and_back_in_one_commit_of_a_private_repository(repositories: Repositories, path):

@@ -92,8 +92,10 @@ def child(rank: int, ranks: int, folder: str) -> None:
     torch.set_num_threads(1)
     columns.chunk_width = lambda batch, device: 3
     state_file.BLOCK = BLOCK
-    results: dict[str, Any] = {"part": {}, "largest": {}}
+    results: dict[str, Any] = {"part": {}, "largest": {}, "replicated": {}}
     for name, section in SECTIONS.items():
+        steps, state = play(section, rank, ranks)
+        results["replicated"][name] = {"steps": steps, "head": state["head"]}
         results[name], state = play(section | {"split_classes": True}, rank, ranks)
         results["part"][name] = state["head"]["centers.weight"].part
         with Largest() as largest:
@@ -142,6 +144,17 @@ def test_split_centres_give_the_numbers_of_one_process(ranks, name):
     for number, entry in state["optimiser"]["state"].items():
         momentum = saved["optimiser"]["state"][number]["momentum_buffer"]
         torch.testing.assert_close(momentum, entry["momentum_buffer"], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_centres_held_by_every_rank_give_the_numbers_of_one_process(ranks, name):
+    """With sampled classes, too: all ranks draw those of the global batch."""
+    alone, state = play(SECTIONS[name], 0, 1)
+    assert_steps_equal([rank["replicated"][name]["steps"] for rank in ranks], alone)
+    for rank in ranks:
+        assert rank["replicated"][name]["head"].keys() == state["head"].keys()
+        for key, value in state["head"].items():
+            torch.testing.assert_close(rank["replicated"][name]["head"][key], value, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", SECTIONS)
