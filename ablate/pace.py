@@ -19,7 +19,9 @@ def pace_key(config: Config) -> str:
     """Equal for runs whose steps take as long: what network, batch and arithmetic they have, not which numbers."""
     train, head = config.train, config.head
     parts = train.batch_size, train.precision, train.accumulate, train.ema > 0, train.compile, train.workers
-    return f"{config.student} {config.faces} {config.views} {head.centers} {head.sample_rate} {parts}"
+    return (
+        f"{config.student} {config.faces} {config.views} {head.centers} {head.sample_rate} {config.terms.text} {parts}"
+    )
 
 
 def steps_of(config: Config, root: Path, ranks: int) -> tuple[int, int]:

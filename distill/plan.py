@@ -62,7 +62,11 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
     plan.add("student", f"{config.student.backbone}, {config.student.embedding_size} wide, {parameters:,} parameters")
     plan.add("precision", train.precision)
     plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
+    if config.terms.any:
+        plan.add("loss", config.terms.text)
     source, cache = _faces_and_cache(plan, config, root)
+    if cache is not None and cache.dim > config.student.embedding_size:
+        plan.add("lifted", f"to the teacher's {cache.dim} while it trains")
     steps = 0
     if samples:
         samples = len(kept_samples(samples, cache))

@@ -23,7 +23,8 @@ class Lift(nn.Module):
     def weight(self) -> Tensor:
         """(teacher, width), columns orthonormal."""
         below = self.reflectors.tril(-1)  # with ones on the diagonal they are the vectors to reflect at
-        return torch.linalg.householder_product(below, 2 / (1 + below.square().sum(0)))
+        columns: Tensor = torch.linalg.householder_product(below, 2 / (1 + below.square().sum(0)))
+        return columns
 
     def forward(self, f_s: Tensor) -> Tensor:
         """(B,width) -> (B,teacher)."""

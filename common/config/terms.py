@@ -43,6 +43,13 @@ class TermsConfig(Section):
         """Whether a step needs the teacher's embeddings for a term."""
         return (self.match, self.logits, self.relation) != ("off", "off", "off")
 
+    @property
+    def text(self) -> str:
+        """The terms that are on, with their weights."""
+        on = [(name, getattr(self, name), getattr(self, f"{name}_weight")) for name in ("match", "logits", "relation")]
+        parts = [f"{weight:g} x {name} {kind}" for name, kind, weight in on if kind != "off"]
+        return " + ".join([f"{self.margin_weight:g} x margin", *parts])
+
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:
         if not self.any:

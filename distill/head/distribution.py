@@ -190,7 +190,8 @@ def _sums(both: _Cosines, shard: ClassShard, bound: Tensor | None) -> _Sums:
 
 def _place(cosines: Tensor) -> Tensor:
     """int64 (B,n) in 0..4^_BITS-1, in the order of the cosines; closer than 2 / 4^_BITS they count as equal."""
-    return ((cosines.clamp(-1, 1) + 1) * (0.5 * 4**_BITS)).long().clamp_(max=4**_BITS - 1)
+    places: Tensor = ((cosines.clamp(-1, 1) + 1) * (0.5 * 4**_BITS)).long()
+    return places.clamp_(max=4**_BITS - 1)
 
 
 def _group_bound(both: _Cosines, shard: ClassShard, mass: float) -> Tensor:

@@ -21,7 +21,7 @@ def distance_term(unit_s: Tensor, unit_t: Tensor) -> Tensor:
     for unit in (unit_s, unit_t):
         distances = _distances(unit @ unit.T)
         relative.append(distances * (rows * (rows - 1) / distances.sum()))
-    return F.smooth_l1_loss(*relative, reduction="sum") / (rows * (rows - 1))
+    return _huber(*relative) / (rows * (rows - 1))
 
 
 def angle_term(unit_s: Tensor, unit_t: Tensor, first: int, last: int) -> Tensor:
@@ -47,7 +47,12 @@ def _angles_apart(start: int, stop: int, cos_s: Tensor, inverse_s: Tensor, cos_t
         # <z_i - z_j, z_k - z_j> from products of pairs; what is close to its vertex has inverse distance 0.
         products = cos[None] - at[:, :, None] - at[:, None, :] + 1
         angles.append(products * far[:, :, None] * far[:, None, :])
-    return F.smooth_l1_loss(*angles, reduction="sum")
+    return _huber(*angles)
+
+
+def _huber(student: Tensor, teacher: Tensor) -> Tensor:
+    """The sum of Huber's loss of the differences."""
+    return F.smooth_l1_loss(student, teacher, reduction="sum")
 
 
 def _distances(cos: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
 """Terms in the step and in whole runs: micro-batches, float16, resuming, what is said of them."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from common.config import TermsConfig, TrainConfig
 from distill.head import build_head
+from distill.plan import plan_training
 from distill.step import Trainer
 from distill.terms import build_terms
 from tests.distill.small_runs import CPU, curves, equal, final_state, run
@@ -80,3 +84,10 @@ def test_terms_without_a_teacher_are_refused_and_those_with_one_read_its_cache()
         experiment(head=alone, terms={"match": "cosine"}, teacher=None)
     assert experiment(head=alone, terms={"match": "cosine"}).reads_teacher
     assert not experiment(head=alone).reads_teacher
+
+
+def test_a_plan_says_what_the_loss_is_made_of(cached):
+    config = experiment(cache={"path": "caches/tiny"}, terms=EVERYTHING, student={"embedding_size": 6})
+    text = plan_training(config, Path("data"), "cpu").text()
+    assert re.search(r"loss +0\.5 x margin \+ 1 x match mse \+ 1 x logits gkd \+ 1 x relation rkd", text)
+    assert re.search(r"lifted +to the teacher's 16", text)
