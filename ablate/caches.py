@@ -43,7 +43,7 @@ class CacheNeed:
 
 def caches_of(config: Config) -> list[str]:
     """The caches that a run reads, its own first."""
-    return [f"{config.cache_dir}", *config.cache.also] if config.head.reads_teacher else []
+    return [f"{config.cache_dir}", *config.cache.also] if config.reads_teacher else []
 
 
 def needed_caches(runs: Sequence[PlannedRun]) -> list[CacheNeed]:

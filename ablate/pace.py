@@ -10,7 +10,7 @@ from common.faces import Views, open_faces
 from common.runtime import choose_device
 from distill.batches import EpochOrder, kept_samples, steps_in_epoch
 from distill.calibration import seconds_a_step
-from distill.head import starting_centers
+from distill.head import teacher_space
 from distill.precision import settled
 from distill.run import disk_bytes, face_batches, new_trainer, open_cache
 
@@ -19,7 +19,9 @@ def pace_key(config: Config) -> str:
     """Equal for runs whose steps take as long: what network, batch and arithmetic they have, not which numbers."""
     train, head = config.train, config.head
     parts = train.batch_size, train.precision, train.accumulate, train.ema > 0, train.compile, train.workers
-    return f"{config.student} {config.faces} {config.views} {head.centers} {head.sample_rate} {parts}"
+    return (
+        f"{config.student} {config.faces} {config.views} {head.centers} {head.sample_rate} {config.terms.text} {parts}"
+    )
 
 
 def steps_of(config: Config, root: Path, ranks: int) -> tuple[int, int]:
@@ -28,12 +30,13 @@ def steps_of(config: Config, root: Path, ranks: int) -> tuple[int, int]:
     Raises UserError where the faces are not there.
     """
     source = open_faces(config, root)
-    there = config.head.reads_teacher and (config.cache_dir / "zarr.json").exists()
+    there = config.reads_teacher and (config.cache_dir / "zarr.json").exists()
     cache = open_cache(config, root, source, Views.of(config.views)) if there else None
     per_epoch = steps_in_epoch(len(kept_samples(len(source), cache)), config.train.batch_size * ranks)
     with torch.device("meta"):
         student = build_backbone(config.student.network, config.student.embedding_size)
-    return config.train.epochs * per_epoch, disk_bytes(config, student, source.num_classes)
+    width = config.student.embedding_size if cache is None else cache.dim
+    return config.train.epochs * per_epoch, disk_bytes(config, student, source.num_classes, width)
 
 
 def calibrated(config: Config, root: Path, device: str) -> float:
@@ -41,7 +44,7 @@ def calibrated(config: Config, root: Path, device: str) -> float:
     where = choose_device(device)
     config = settled(config, where)
     source = open_faces(config, root)
-    cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
-    trainer = new_trainer(config, source, starting_centers(config, root, cache, source.num_classes), where)
-    order = EpochOrder(config, kept_samples(len(source), cache), 0, 1)
+    cache = open_cache(config, root, source, Views.of(config.views)) if config.reads_teacher else None
+    trainer = new_trainer(config, source, teacher_space(config, root, cache, source.num_classes), where)
+    order = EpochOrder(config, kept_samples(len(source), cache), 0, 1, source.labels)
     return seconds_a_step(config, trainer, face_batches(config, source, cache, order), order, 0)

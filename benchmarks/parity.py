@@ -28,7 +28,7 @@ from common.config import load_config
 from common.faces import Views, open_faces
 from common.models import open_model
 from distill.batches import EpochOrder, FaceBatches, TrainingBatch, kept_samples
-from distill.head import starting_centers
+from distill.head import teacher_space
 from distill.run import new_trainer
 
 LIVE, CACHED, ROUNDED = "teacher live, float32", "from the cache", "teacher live, rounded as stored"
@@ -49,8 +49,8 @@ def main(path: str, data: Path, overrides: tuple[str, ...], steps: int, threads:
     teacher = open_model(config.teacher, data, "cpu", threads)
     order = EpochOrder(config, kept_samples(len(source), cache), 0, 1)
     batches = FaceBatches(source, views, cache, config.head.geometry == "cached", (112, 112))
-    centers = starting_centers(config, data, cache, source.num_classes)
-    trainers = {name: new_trainer(config, source, centers, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
+    space = teacher_space(config, data, cache, source.num_classes)
+    trainers = {name: new_trainer(config, source, space, torch.device("cpu")) for name in (CACHED, LIVE, ROUNDED)}
     stored = torch.float32 if config.cache.dtype == "float32" else torch.float16
 
     def live(batch: TrainingBatch) -> Tensor:

@@ -98,10 +98,10 @@ def least_cosine(one: FaceModel, other: FaceModel, source: FaceSource) -> tuple[
 
 def refuse_width(config: Config, width: int) -> None:
     """Raises ConfigError when the student that learns from this cache could not, before the teacher has run at all."""
-    if config.head.reads_teacher and config.student.embedding_size != width:
+    if config.reads_teacher and config.student.embedding_size > width:
         raise ConfigError(
             f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings are {width} "
-            f"wide: the student lives in its teacher's space, so set it to {width}"
+            f"wide: the student learns in its teacher's space, so set it to {width} or less"
         )
 
 

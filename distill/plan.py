@@ -24,7 +24,7 @@ from distill.calibration import seconds_a_step
 from distill.deterministic import deterministic_algorithms
 from distill.evaluation import StudentEvaluation
 from distill.graph import refuse_graphs
-from distill.head import refuse_fewer_classes, starting_centers
+from distill.head import refuse_fewer_classes, teacher_space
 from distill.precision import settled
 from distill.run import (
     Progress,
@@ -62,7 +62,11 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
     plan.add("student", f"{config.student.network}, {config.student.embedding_size} wide, {parameters:,} parameters")
     plan.add("precision", train.precision)
     plan.add("head", f"margin {head.margin}, centres {head.centers}, geometry {head.geometry}, s {head.s}, m {head.m}")
+    if config.terms.any:
+        plan.add("loss", config.terms.text)
     source, cache = _faces_and_cache(plan, config, root)
+    if cache is not None and cache.dim > config.student.embedding_size:
+        plan.add("lifted", f"to the teacher's {cache.dim} while it trains")
     steps = 0
     if samples:
         samples = len(kept_samples(samples, cache))
@@ -79,7 +83,8 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
     if train.evaluate_every:
         _plan_evaluation(plan, config, root)
     if identities:
-        one, needed = checkpoint_bytes(config, student, identities), disk_bytes(config, student, identities)
+        width = config.student.embedding_size if cache is None else cache.dim
+        one, needed = (bytes_of(config, student, identities, width) for bytes_of in (checkpoint_bytes, disk_bytes))
         plan.add("disk", f"{size_text(one)} a checkpoint, up to {size_text(needed)}")
         with _noted(plan):
             if head.split_classes:
@@ -110,9 +115,9 @@ def _faces_and_cache(plan: Plan, config: Config, root: Path) -> tuple[FaceSource
         source = None
     cache = None
     with _noted(plan):
-        if source is not None and not config.head.reads_teacher:
+        if source is not None and not config.reads_teacher:
             refuse_other_size(source, backbone_size(config.student.network), "the student")
-        if config.head.reads_teacher:
+        if config.reads_teacher:
             cache = open_caches(config) if source is None else open_cache(config, root, source, Views.of(config.views))
             plan.add("cache", f"{config.cache_dir}, sealed")
     if isinstance(cache, TeacherEnsemble):
@@ -144,7 +149,7 @@ def _plan_progress(
     """Where the run would go on, and how long what is left takes here."""
     kept = kept_samples(len(source), cache)
     steps = steps_in_epoch(len(kept), config.train.batch_size * ranks)
-    trainer = new_trainer(config, source, starting_centers(config, root, cache, source.num_classes), device)
+    trainer = new_trainer(config, source, teacher_space(config, root, cache, source.num_classes), device)
     notes: list[str] = []
     progress = resume_run(config, trainer, steps, len(kept), ranks, notes.append)
     for note in notes[:-1]:  # the last one says where it goes on, as here
@@ -174,7 +179,7 @@ def _plan_hours(
     if config.train.compile:
         plan.add("time", "not measured: train.compile would compile first; the first log lines say it")
         return
-    order = EpochOrder(config, kept_samples(len(source), cache), 0, 1)
+    order = EpochOrder(config, kept_samples(len(source), cache), 0, 1, source.labels)
     seconds = seconds_a_step(config, trainer, face_batches(config, source, cache, order), order, progress.step)
     alone = f" of one rank alone, {ranks} share memory and disk" if ranks > 1 else ""
     plan.add("time", f"about {duration_text(left * seconds)} here, {seconds:.3g} s a step{alone}; without evaluation")

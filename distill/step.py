@@ -17,6 +17,7 @@ from distill.graph import StepGraph
 from distill.head import Head
 from distill.schedule import peak_rate, rate_factor
 from distill.sync_batchnorm import synchronise
+from distill.terms import Terms
 
 # Stream of the random words that seed what is random inside a network; fixed, since runs are bound to it.
 STREAM_NETWORK = 16
@@ -29,8 +30,20 @@ class Trainer:
     as dropout, is seeded by the step. The host waits for nothing on the device, the scaler of float16 excepted.
     """
 
-    def __init__(self, student: nn.Module, head: Head, train: TrainConfig, device: torch.device, ranks: int) -> None:
-        self.config, self.device = train, device
+    def __init__(
+        self,
+        student: nn.Module,
+        head: Head,
+        train: TrainConfig,
+        device: torch.device,
+        ranks: int,
+        terms: Terms | None = None,
+        projection: nn.Module | None = None,
+    ) -> None:
+        """terms: what is told beside the head, None for nothing. projection: from the student's width to that of head
+        and terms; no part of what leaves the run."""
+        self.config, self.device, self.terms = train, device, terms
+        self.projection = None if projection is None else projection.to(device).train()
         self.layout = torch.channels_last if train.channels_last else torch.contiguous_format
         if train.sync_batchnorm:
             student = synchronise(student)
@@ -41,7 +54,7 @@ class Trainer:
         self.peak = peak_rate(train, ranks)
         self.scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "float16")
         self.optimiser = torch.optim.SGD(
-            [p for p in (*student.parameters(), *head.parameters()) if p.requires_grad],
+            [p for p in (*self._network_parameters(), *head.parameters()) if p.requires_grad],
             lr=self.peak,
             momentum=train.momentum,
             weight_decay=train.weight_decay,
@@ -68,7 +81,7 @@ class Trainer:
             scalars = self._gradients(self._to(batch.faces), self._to(batch.labels), f_t, confidence, epoch, step)
         self._share_gradients()
         self.scaler.unscale_(self.optimiser)
-        gradient = nn.utils.clip_grad_norm_(self.student.parameters(), self.config.gradient_norm)
+        gradient = nn.utils.clip_grad_norm_(self._network_parameters(), self.config.gradient_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
@@ -91,7 +104,13 @@ class Trainer:
         parts = faces.chunk(self.config.accumulate)
         self.optimiser.zero_grad(set_to_none=True)
         f_s = self._forward(faces) if len(parts) == 1 else self._without_graph(parts, step)
-        loss, stats = self.head(f_s, f_t, labels, epoch, confidence, step)
+        lifted = f_s if self.projection is None else self.projection(f_s.float())
+        loss, stats = self.head(lifted, f_t, labels, epoch, confidence, step)
+        if self.terms is not None:
+            assert f_t is not None
+            added = self.terms(lifted, f_t, labels)
+            stats |= added.stats
+            loss = loss + added.loss
         self.scaler.scale(loss).backward()
         if len(parts) > 1:
             self._backward_again(parts, f_s, step)
@@ -136,7 +155,7 @@ class Trainer:
     def _share_gradients(self) -> None:
         self.head.average_gradients()
         if world_size() > 1:
-            average_over_ranks(p.grad for p in self.student.parameters() if p.grad is not None)
+            average_over_ranks(p.grad for p in self._network_parameters() if p.grad is not None)
 
     def rate(self) -> float:
         """The learning rate of the last step."""
@@ -159,8 +178,18 @@ class Trainer:
 
     def parts(self) -> dict[str, Any]:
         """What a step changes, by the names of a `state()`."""
-        parts = {"student": self.student, "head": self.head, "optimiser": self.optimiser, "scaler": self.scaler}
-        return parts if self.average is None else {**parts, "average": self.average}
+        parts: dict[str, Any] = {"student": self.student, "head": self.head}
+        parts |= {"optimiser": self.optimiser, "scaler": self.scaler}
+        if self.average is not None:
+            parts["average"] = self.average
+        if self.projection is not None:
+            parts["projection"] = self.projection
+        return parts
+
+    def _network_parameters(self) -> list[nn.Parameter]:
+        """The student's, and those of its projection."""
+        lift = () if self.projection is None else self.projection.parameters()
+        return [*self.student.parameters(), *lift]
 
     def _to(self, x: Tensor) -> Tensor:
         return x.to(self.device, non_blocking=True)

@@ -209,7 +209,7 @@ def _announce(
     """What the run is, and what it needs of the disk, before the first step."""
     if evaluation is not None and evaluation.gone:
         say(f"not evaluated in training, for not being there: {', '.join(evaluation.gone)}")
-    needed = disk_bytes(config, run.trainer.student, run.source.num_classes)
+    needed = disk_bytes(config, run.trainer.student, run.source.num_classes, run.trainer.head.centers.weight.shape[1])
     if progress.step == 0:
         refuse_full_disk(config.run_dir, needed)
     say(

@@ -99,7 +99,7 @@ def account_of_run(run_dir: Path) -> dict[str, Any]:
 def cache_account(config: Config) -> dict[str, Any]:
     """Experiment, and the teacher and digest of its cache where that is on this machine."""
     account: dict[str, Any] = {"experiment": config.name}
-    if config.cache_dir.exists() and config.head.reads_teacher:
+    if config.cache_dir.exists() and config.reads_teacher:
         manifest = read_manifest(config.cache_dir)
         account["teacher"] = manifest["teacher"]["name"]
         account["teacher_sha256"] = manifest["teacher"]["weights_sha256"]

@@ -26,7 +26,7 @@ class _Pace(BaseModel):
 def faces_spared(runs: "Sequence[Run]", caches: Sequence[str]) -> int:
     """Faces that finished trainings took from caches, less those the teacher embedded to fill them; 0 where a cache was
     not worth it."""
-    read = sum(_faces_of(run) for run in runs if run.config.head.reads_teacher)
+    read = sum(_faces_of(run) for run in runs if run.config.reads_teacher)
     return max(0, read - sum(_rows_of(Path(path)) for path in caches))
 
 

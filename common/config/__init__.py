@@ -12,6 +12,7 @@ from common.config.head import HeadConfig, HeadPrecision
 from common.config.recipes import RECIPES
 from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
+from common.config.terms import TermsConfig
 from common.config.train import TrainConfig, Verify, Warm
 from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
 
@@ -29,6 +30,7 @@ __all__ = [
     "Positive",
     "Precision",
     "Section",
+    "TermsConfig",
     "TrainConfig",
     "Verify",
     "ViewOrder",

@@ -16,6 +16,7 @@ from common.config.head import HeadConfig
 from common.config.section import Idle, Section
 from common.config.student import StudentConfig
 from common.config.teacher import ModelConfig
+from common.config.terms import TermsConfig
 from common.config.train import TrainConfig
 from common.config.views import ViewsConfig
 
@@ -30,6 +31,7 @@ class Config(Section):
     cache: CacheConfig = CacheConfig()
     student: StudentConfig = StudentConfig()
     head: HeadConfig = HeadConfig()
+    terms: TermsConfig = TermsConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
@@ -45,14 +47,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> Self:
+        if self.terms.any and self.teacher is None:
+            raise ValueError("terms read a teacher, but there is none: add teacher, or remove [terms]")
         if self.head.reads_teacher and self.teacher is None:
             raise ValueError("head reads a teacher, but there is none: add teacher, or set head.centers = 'learned'")
         return self
 
     @model_validator(mode="after")
     def _several_caches_where_read(self) -> Self:
-        if self.cache.also and not self.head.reads_teacher:
-            raise Idle("cache.also has no effect with a head that reads no teacher: remove it")
+        if self.cache.also and not self.reads_teacher:
+            raise Idle("cache.also has no effect with head and terms that read no teacher: remove it")
         return self
 
     @model_validator(mode="after")
@@ -62,8 +66,8 @@ class Config(Section):
         samples = self.faces.samples if whole else None
         if samples is not None and samples < train.batch_size:
             raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
-        if not self.head.reads_teacher and train.verify != "sample":
-            raise Idle("train.verify has no effect where the head reads no teacher: remove it")
+        if not self.reads_teacher and train.verify != "sample":
+            raise Idle("train.verify has no effect where head and terms read no teacher: remove it")
         if train.evaluate_every and not sets:
             raise ValueError("train.evaluate_every needs evaluate.sets, and there are none")
         if train.best_by is not None and train.best_by.partition(".")[0] not in sets:
@@ -76,6 +80,11 @@ class Config(Section):
         if self.train.precision == "float16" and self.head.split_classes and self.head.centers == "learned":
             raise ValueError("train.precision = 'float16' does not go with split learned centres: take 'bfloat16'")
         return self
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether a step needs anything from the teacher cache."""
+        return self.head.reads_teacher or self.terms.any
 
     @property
     def cache_dir(self) -> Path:

@@ -41,6 +41,9 @@ class TrainConfig(Section):
     compile: bool = False
     graphs: bool = Field(False, description="record a step's launches once and replay them: one rank, one CUDA device")
     deterministic: bool = Field(False, description="the same bits on one GPU, at some cost; a CPU gives them anyway")
+    photos_a_person: NotNegative = Field(
+        0, description="half of every global batch is people with so many photos each; 0 draws all photos alike"
+    )
     workers: Workers = 2
     seed: int = Field(0, ge=0, lt=2**63)
     log_every: Positive = 50
@@ -64,6 +67,8 @@ class TrainConfig(Section):
             self._refuse_idle(("power",), with_schedule)
         if not self.evaluate_every:
             self._refuse_idle(("best_by",), "with evaluate_every = 0")
+        if self.photos_a_person == 1:
+            raise ValueError("photos_a_person = 1 makes no pair of one person: take 2 or more, or 0")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate ({self.accumulate}) must divide batch_size ({self.batch_size})")
         return self

@@ -14,6 +14,7 @@ import numpy as np
 from cache.several import CachedTeacher
 from common.config import Config, ViewsConfig
 from common.faces import epoch_order, view_numbers
+from distill.batches.balanced import BalancedHalf
 
 BLOCK = 1 << 15  # samples that are looked up at once
 VIEWS_AHEAD = 1 << 13  # samples whose views are drawn at once: half a millisecond
@@ -67,11 +68,19 @@ class EpochOrder:
     A rank's own, or with head.split_classes the global ones; `rows_of_rank` says which of either are its own.
     """
 
-    def __init__(self, config: Config, samples: np.ndarray, rank: int, ranks: int) -> None:
-        """samples: int64 (N,), those an epoch visits."""
+    def __init__(
+        self, config: Config, samples: np.ndarray, rank: int, ranks: int, labels: np.ndarray | None = None
+    ) -> None:
+        """samples: int64 (N,), those an epoch visits. labels: int64 of all samples there are, by number; read with
+        train.photos_a_person alone, which raises ConfigError where too few people have so many photos."""
         self._views, self._train = config.views, config.train
         self.samples, self._rank, self._ranks = samples, rank, ranks
         self._shared = config.head.split_classes
+        self._balanced: BalancedHalf | None = None
+        if photos := config.train.photos_a_person:
+            assert labels is not None
+            batch = config.train.batch_size * ranks
+            self._balanced = BalancedHalf(samples, labels[samples], photos, batch, config.train.seed)
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -108,7 +117,8 @@ class EpochOrder:
 
         def make() -> None:
             try:
-                coming.set_result(samples_in_order(self.samples, epoch, self._train.seed))
+                order = samples_in_order(self.samples, epoch, self._train.seed)
+                coming.set_result(order if self._balanced is None else self._balanced.mixed(order, epoch))
             except BaseException as error:
                 coming.set_exception(error)
 

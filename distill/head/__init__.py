@@ -7,14 +7,15 @@ Classes are taken in chunks, split over ranks, or sampled; docs/method.md has th
 """
 
 from distill.head.class_shard import ShardedRows, refuse_fewer_classes
-from distill.head.first_centers import starting_centers
+from distill.head.first_centers import TeacherSpace, teacher_space
 from distill.head.head import Head, HeadOutput, build_head
 
 __all__ = [
     "Head",
     "HeadOutput",
     "ShardedRows",
+    "TeacherSpace",
     "build_head",
     "refuse_fewer_classes",
-    "starting_centers",
+    "teacher_space",
 ]

@@ -84,6 +84,11 @@ class Columns:
         which = self._which(chunk)
         out[which] = self.centers.raw_gradient(which, unit_gradient)
 
+    def numbers(self, chunk: Chunk) -> slice | Tensor:
+        """Which of the classes held here a chunk's columns are."""
+        columns = slice(chunk.start, chunk.stop)
+        return columns if self._sample is None else self._sample.rows[columns]
+
     def _which(self, chunk: Chunk) -> slice | Tensor:
         columns = slice(chunk.start, chunk.stop)
         return columns if self._rows is None else self._rows[columns]

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from common.config import HeadConfig
+from common.config import HeadConfig, TermsConfig
 from common.runtime import gather_rows, mean_over_ranks, rank
 from distill.head import margins
 from distill.head.centers import KeptCenters, LearnedCenters
 from distill.head.class_shard import ClassShard, keep_whole_momentum
 from distill.head.columns import Columns
+from distill.head.distribution import TeacherDistribution
 from distill.head.logits import Arithmetic
 from distill.head.sampled_centers import SampledCenters
 from distill.head.sampling import Sample, sample_classes, sample_size
@@ -68,6 +69,14 @@ class Head(nn.Module):
             self.centers = KeptCenters(self.shard, dim, config.precision)
         if config.margin == "adaface":
             self.norms = margins.NormStatistics(config.norm_mean, config.norm_std, config.t_alpha)
+        self.distribution: TeacherDistribution | None = None
+        self.margin_weight: float | None = None  # with terms beside the margin
+
+    def teach(self, terms: TermsConfig, centers: Tensor | None) -> None:
+        """Weigh the loss for terms beside it, and add the term `logits` to it with the teacher's centres (C,D)."""
+        self.margin_weight = terms.margin_weight
+        if centers is not None:
+            self.distribution = TeacherDistribution(terms, self.shard, centers)
 
     def forward(
         self,
@@ -140,6 +149,14 @@ class Head(nn.Module):
             unit_s, self.centers.trained, batch, columns, self._margin(scaler), self.arithmetic
         )
         stats |= {"norm": norm.mean(), "target_logit": target_logit}
+        if self.margin_weight is not None:
+            stats["margin_loss"] = loss.detach()
+            loss = self.margin_weight * loss
+        if self.distribution is not None:
+            assert f_t is not None
+            term = self.distribution(unit_s, self.centers.trained, batch, unit_t, columns, self.arithmetic)
+            stats["logits"] = term.detach()
+            loss = loss + self.distribution.terms.logits_weight * term
         return HeadOutput(loss, stats)
 
     def _all_rows(self, x: Tensor) -> Tensor:

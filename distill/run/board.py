@@ -13,7 +13,7 @@ from common.config import Config, toml_of
 CHARTS_A_SET = 12
 _GROUPS = {
     "pace": ("epoch", "faces_per_second", "data_wait"),
-    "distillation": ("cos_st", "lam", "alpha", "geometry"),
+    "distillation": ("cos_st", "lam", "alpha", "geometry", "margin_loss", "match", "logits", "relation"),
 }
 _GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
 

@@ -19,8 +19,10 @@ DECIDING: dict[str, str] = {
     "student": "backbone activation embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
     "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
+    "terms": "margin_weight match match_weight logits logits_weight temperature primary_mass primary_weight "
+    "binary_weight header relation relation_weight distance_weight angle_weight rank_temperature",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "
-    "power warmup_epochs precision channels_last compile graphs deterministic seed",
+    "power warmup_epochs precision channels_last compile graphs deterministic seed photos_a_person",
     "evaluate": "",
 }
 FREE: dict[str, str] = {
@@ -32,21 +34,22 @@ FREE: dict[str, str] = {
     "student": "",
     "head": "recipe",  # the values it stands for are in the others
     # distill/run/resume.py holds the global batch fast, which ranks may share out in another way.
+    "terms": "",
     "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify warm",
     "evaluate": "batch_size flip workers precision compile far ranks sets teacher origin",
 }
-# Without a head that reads the teacher, its numbers cannot reach the student.
+# Where neither head nor terms read the teacher, its numbers cannot reach the student.
 _OF_TEACHER = ("teacher", "cache")
 
 
 def deciding_values(config: Config, of_teacher: bool | None = None) -> dict[str, Any]:
     """The options that decide a training's numbers, by dotted key.
 
-    of_teacher: with those of teacher and cache; else where the head reads them.
+    of_teacher: with those of teacher and cache; else where head or terms read them.
     """
     values: dict[str, Any] = {}
     for section, names in DECIDING.items():
-        if section in _OF_TEACHER and not (config.head.reads_teacher if of_teacher is None else of_teacher):
+        if section in _OF_TEACHER and not (config.reads_teacher if of_teacher is None else of_teacher):
             continue
         part = getattr(config, section) if section else config
         for name in names.split():
@@ -58,6 +61,6 @@ def deciding_values(config: Config, of_teacher: bool | None = None) -> dict[str,
 
 def deciding_changes(before: Config, now: Config) -> list[str]:
     """One line per option that differs between two configurations and decides a training's numbers."""
-    read = now.head.reads_teacher
+    read = now.reads_teacher
     old, new = deciding_values(before, read), deciding_values(now, read)
     return [f"{key} was {old[key]!r}, is {new[key]!r}" for key in new if old[key] != new[key]]

@@ -9,18 +9,21 @@ from common.errors import UserError
 from common.plan import duration_text, free_bytes, size_text
 
 
-def checkpoint_bytes(config: Config, student: nn.Module, classes: int) -> int:
-    """Size of one checkpoint: weights, momentum, centres, and the averaged weights where the recipe has them."""
+def checkpoint_bytes(config: Config, student: nn.Module, classes: int, width: int) -> int:
+    """Size of one checkpoint: weights, momentum, centres, and the averaged weights where the recipe has them.
+
+    width: of the centres.
+    """
     weights = sum(p.numel() for p in student.parameters())
     copies = 3 if config.train.ema else 2
-    centers = classes * config.student.embedding_size * (2 if config.head.centers == "learned" else 1)
+    centers = classes * width * (2 if config.head.centers == "learned" else 1)
     return 4 * (copies * weights + centers)
 
 
-def disk_bytes(config: Config, student: nn.Module, classes: int) -> int:
+def disk_bytes(config: Config, student: nn.Module, classes: int, width: int) -> int:
     """Most that a run's checkpoints take: those kept, the best, and one being written."""
     kept = config.train.keep_checkpoints + (config.train.best_by is not None)
-    return (kept + 1) * checkpoint_bytes(config, student, classes)
+    return (kept + 1) * checkpoint_bytes(config, student, classes, width)
 
 
 def refuse_full_disk(folder: Path, needed: int) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from cache.format import describe_faces
 from cache.several import CachedTeacher, open_caches
@@ -19,10 +18,12 @@ from common.models import refuse_other_size
 from common.runtime import rank, world_size
 from distill.batches import BatchLoader, EpochOrder, FaceBatches, Wanted, kept_samples
 from distill.graph import refuse_graphs
-from distill.head import Head, build_head, starting_centers
+from distill.head import Head, TeacherSpace, build_head, teacher_space
+from distill.projection import build_projection, refuse_wider
 from distill.run.run_dir import claimed
 from distill.run.sources import write_sources
 from distill.step import Trainer
+from distill.terms import build_terms
 from distill.warm import ToldOrder, reading_ahead
 
 
@@ -47,17 +48,17 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     refuse_precision(config.train.precision, device)
     refuse_graphs(config, device, world_size())
     source = open_faces(config, root)
-    if not config.head.reads_teacher:
+    if not config.reads_teacher:
         refuse_other_size(source, backbone_size(config.student.network), "the student")
-    cache = open_cache(config, root, source, Views.of(config.views)) if config.head.reads_teacher else None
-    order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size())
+    cache = open_cache(config, root, source, Views.of(config.views)) if config.reads_teacher else None
+    order = EpochOrder(config, kept_samples(len(source), cache), rank(), world_size(), source.labels)
     if len(order) == 0:
         raise ConfigError(too_few_text(len(order.samples), config.train.batch_size * world_size()))
-    centers = starting_centers(config, root, cache, source.num_classes)
+    space = teacher_space(config, root, cache, source.num_classes)
     with claimed(config.run_dir, config):
         if rank() == 0:
             write_sources(config, source)
-        trainer = new_trainer(config, source, centers, device)
+        trainer = new_trainer(config, source, space, device)
         faces = face_batches(config, source, cache, order)
         with (
             reading_ahead(config.train.warm, faces, order) as ahead,
@@ -98,19 +99,19 @@ def open_cache(config: Config, root: Path, source: FaceSource, views: Views) -> 
             f"cache.confidence is {config.cache.confidence!r}, but {cache.path} keeps {kept!r}, which head.geometry = "
             f"'cached' would read: set it to {kept!r}, or build another cache"
         )
-    if cache.dim != config.student.embedding_size:
-        raise ConfigError(
-            f"student.embedding_size is {config.student.embedding_size}, but the teacher's embeddings in {cache.path} "
-            f"are {cache.dim} wide: the student lives in its teacher's space, so set it to {cache.dim}"
-        )
+    refuse_wider(config.student.embedding_size, cache.dim)
     return cache
 
 
-def new_trainer(config: Config, source: FaceSource, centers: Tensor | None, device: torch.device) -> Trainer:
-    """Student and head as they are before the first step, equal on all ranks. centers: (C,D), None for random ones."""
+def new_trainer(config: Config, source: FaceSource, space: TeacherSpace, device: torch.device) -> Trainer:
+    """Student and head as they are before the first step, equal on all ranks."""
     torch.manual_seed(config.train.seed)
     student = build_backbone(config.student.network, config.student.embedding_size)
-    head: Head = build_head(config.head, source.num_classes, config.student.embedding_size, config.train.seed)
-    if centers is not None:
-        head.centers.weight.copy_(head.shard.share(centers))
-    return Trainer(student, head, config.train, device, world_size())
+    head: Head = build_head(config.head, source.num_classes, space.width, config.train.seed)
+    projection = build_projection(config.student.embedding_size, space.width)
+    if space.start is not None:
+        head.centers.weight.copy_(head.shard.share(space.start))
+    if config.terms.any:
+        head.teach(config.terms, space.targets)
+    terms = build_terms(config.terms, config.head.split_classes)
+    return Trainer(student, head, config.train, device, world_size(), terms, projection)

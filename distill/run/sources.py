@@ -16,7 +16,7 @@ def write_sources(config: Config, source: FaceSource) -> None:
 
     Reasons for pictures left out stay in the cache; how many there are is kept.
     """
-    folders = [config.cache_dir, *map(Path, config.cache.also)] if config.head.reads_teacher else []
+    folders = [config.cache_dir, *map(Path, config.cache.also)] if config.reads_teacher else []
     manifests = [read_manifest(folder) for folder in folders]
     for manifest in manifests:
         manifest["sealed"] = {**manifest["sealed"], "skipped": len(manifest["sealed"].get("skipped", {}))}

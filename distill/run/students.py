@@ -19,6 +19,8 @@ def export(config: Config, trainer: Trainer, name: str, step: int) -> None:
     backbone, dim = config.student.network, config.student.embedding_size
     contract = first_known(Preset(backbone, dim, backbone_size(backbone)), UNIT_RGB)
     about = {"experiment": config.name, "head": json.dumps(config.head.model_dump()), "step": step}
+    if config.terms.any:
+        about["terms"] = json.dumps(config.terms.model_dump())
     save_weights(trainer.exported(), config.run_dir / name, {**contract.to_metadata(), **about})
 
 

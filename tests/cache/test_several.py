@@ -116,7 +116,7 @@ def test_an_experiment_opens_what_it_names(two):
 
 
 def test_further_caches_that_no_head_reads_are_refused():
-    with pytest.raises(ValueError, match=r"cache\.also has no effect with a head that reads"):
+    with pytest.raises(ValueError, match=r"cache\.also has no effect with head and terms that read no teacher"):
         experiment(cache={"also": ["b"]}, head={"centers": "learned"})
 
 

@@ -18,6 +18,7 @@ from common import runtime
 from distill import gradients, step
 from distill.head import class_shard, head
 from distill.run import window
+from distill.terms import gathered, terms
 
 META = torch.device("meta")
 
@@ -73,10 +74,10 @@ def ranks_played(ranks: int, rank: int) -> Iterator[None]:
 
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(torch.distributed, "all_reduce"))
-        for module in (class_shard, head, runtime, window):
+        for module in (class_shard, head, runtime, window, gathered, terms):
             patches.enter_context(mock.patch.object(module, "gather_rows", gather))
-        for module in (class_shard, runtime, gradients, step):
+        for module in (class_shard, runtime, gradients, step, gathered, terms):
             patches.enter_context(mock.patch.object(module, "world_size", return_value=ranks))
-        for module in (class_shard, head, runtime, step):
+        for module in (class_shard, head, runtime, step, gathered, terms):
             patches.enter_context(mock.patch.object(module, "rank", return_value=rank))
         yield

@@ -12,12 +12,13 @@ from common.errors import ConfigError
 from common.faces.sources import open_source
 from common.models.face_model import open_model
 from distill.evaluation import StudentEvaluation
+from distill.head import TeacherSpace
 from distill.run.parts import new_trainer
 from distill.run.resume import Best
 from evaluate.run import evaluate_models
 from tests.distill.conftest import SETS
 from tests.distill.small_runs import curves, equal, on_ranks, run
-from tests.tiny import experiment
+from tests.tiny import DIM, experiment
 
 EVERY = {"epochs": 2, "evaluate_every": 1, "best_by": "pairs.accuracy"}
 
@@ -50,7 +51,7 @@ def test_a_run_that_is_evaluated_has_the_weights_of_one_that_is_not(paired, ema)
 def embed_on_rank(rank: int) -> None:
     torch.manual_seed(rank)  # another dropout or noise on each rank must not matter
     config = experiment(evaluate=SETS, train=EVERY, teacher=None, head={"centers": "learned", "margin": "cosface"})
-    trainer = new_trainer(config, open_source("data/faces"), None, torch.device("cpu"))
+    trainer = new_trainer(config, open_source("data/faces"), TeacherSpace(DIM), torch.device("cpu"))
     for buffer in trainer.student.buffers():
         buffer.add_(rank)  # running statistics of a rank's own rows
     numbers = StudentEvaluation(config, Path("data")).measure(trainer)

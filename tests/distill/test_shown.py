@@ -11,11 +11,12 @@ from common.faces.epochs import epoch_order
 from common.faces.sources import open_source
 from common.faces.views import view_numbers
 from common.models.face_model import open_model
+from distill.head import TeacherSpace
 from distill.run.parts import new_trainer
 from distill.run.students import export
 from distill.step import Trainer
 from tests.distill.small_runs import CPU, run
-from tests.tiny import experiment
+from tests.tiny import DIM, experiment
 
 ALONE = {"margin": "cosface", "centers": "learned"}
 EPOCHS, STEPS, BATCH = 3, 4, 8
@@ -71,7 +72,7 @@ def test_epochs_and_seeds_show_samples_in_other_views(world, monkeypatch):
 
 def test_an_exported_student_scales_pixels_as_the_training_did(world):
     config = experiment(teacher=None, head=ALONE)
-    trainer = new_trainer(config, open_source("data/faces"), None, CPU)
+    trainer = new_trainer(config, open_source("data/faces"), TeacherSpace(DIM), CPU)
     export(config, trainer, "student.safetensors", step=1)
     model = open_model(ModelConfig(weights="runs/tiny/student.safetensors"), Path("."))
     # The networks' inputs, for a fresh network is homogeneous: any scale would give the same direction.

@@ -38,10 +38,13 @@ def test_the_name_decides_where_both_shapes_fit(tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "match"),
     [
-        ({"kernel": torch.randn(DIM, 9)}, r"kernel is 16 x 9, but the faces have 7 identities .* student is 16 wide"),
+        (
+            {"kernel": torch.randn(DIM, 9)},
+            r"kernel is 16 x 9, but the faces have 7 identities .* embeddings are 16 wide",
+        ),
         (
             {"weight": torch.randn(CLASSES, 32)},
-            r"weight is 7 x 32, but the faces have 7 identities .* student is 16 wide",
+            r"weight is 7 x 32, but the faces have 7 identities .* embeddings are 16 wide",
         ),
         ({"a": torch.randn(CLASSES, DIM), "b": torch.randn(3, 3)}, r"one matrix .* a \(7, 16\), b \(3, 3\)"),
         ({"t": torch.ones(1)}, r"matrices in it: none"),
