@@ -87,8 +87,8 @@ def main(data: Path) -> None:
     differences = list(crop_differences(folder, Aligner("yunet", weights), bins))
     means = [one.mean() for one in differences]
     print(
-        f"crops of {len(differences)} photos of {bins.name}: median {np.median(differences):.0f} of 255, mean of a face "
-        f"{min(means):.2f} to {max(means):.2f}, 99 % at most {max(np.percentile(one, 99) for one in differences):.0f}"
+        f"crops of {len(differences)} photos of {bins.name}: median {np.median(differences):.0f} of 255, mean of a "
+        f"face {min(means):.2f} to {max(means):.2f}, 99 % at most {max(np.percentile(one, 99) for one in differences):.0f}"
     )
 
 

@@ -14,8 +14,8 @@ and align's share of the other two. Without --photos they are drawn: people of t
 
     python -m benchmarks.photos --many 100000
 
-times and weighs `align` of so many tiny photos with given landmarks: the first run, one with nothing to do, and one with
-ten new photos.
+times and weighs `align` of so many tiny photos with given landmarks: the first run, one with nothing to do, and one
+with ten new photos.
 """
 
 import os
@@ -95,7 +95,12 @@ def many(folder: Path, count: int) -> None:
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         memory = usage.ru_maxrss / 1024  # the largest process's
-        print(f"{count:,} photos, {what:14} {time.monotonic() - began:7.1f} s, at most {memory:,.0f} MiB a process")
+        processor = usage.ru_utime + usage.ru_stime
+        print(
+            f"{count:,} photos, {what:14} {time.monotonic() - began:7.1f} s ({processor:.1f} s of processors), at most "
+            f"{memory:,.0f} MiB a process",
+            flush=True,
+        )
 
 
 def write_links(folder: Path, names: list[str]) -> None:

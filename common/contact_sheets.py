@@ -1,5 +1,6 @@
 """Contact sheets: groups of faces side by side under headings, for people to judge."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,8 @@ def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
 
 
 def tail(path: str, longest: int = _LONGEST) -> str:
-    """The end of a path, as much as fits under a face: it tells photos of one person apart."""
+    """The end of a path without its suffix, as much as fits under a face: it tells photos of one person apart."""
+    path = re.sub(r"\.\w+(?=~\d+$|$)", "", path)
     return path if len(path) <= longest else f"…{path[1 - longest :]}"
 
 

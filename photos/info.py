@@ -39,9 +39,7 @@ def describe(path: Path) -> str:
 
 def _told(text: str) -> list[str]:
     start = f"  {'aligned':<11}"
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
-    )
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
 
 
 def _account(path: Path) -> dict[str, Any]:

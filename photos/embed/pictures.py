@@ -69,4 +69,3 @@ def draw_pairs(pairs: Mapping[Kind, Pairs], faces: Faces, png: Path) -> None:
         for (first, second), cosine in zip(found.pairs.tolist(), found.cosines, strict=True)
     )
     write_csv(png.with_suffix(".csv"), ["similar", "first", "second", "cosine"], rows)
-
