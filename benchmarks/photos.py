@@ -14,8 +14,8 @@ and align's share of the other two. Without --photos they are drawn: people of t
 
     python -m benchmarks.photos --many 100000
 
-times and weighs `align` of so many tiny photos, every tenth with given landmarks: the first run, one with nothing to do, and one
-with ten new photos.
+times and weighs `align` of so many tiny photos, every tenth with given landmarks: the first run, one with nothing to
+do, and one with ten new photos.
 """
 
 import os
