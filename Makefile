@@ -137,8 +137,8 @@ demo: $(READY) ## The whole path on procedural faces, no data (SEEDS)
 
 photos: $(READY) ## Your photos to a training set (IN, OUT, SIZE, DETECTOR)
 	@test -n $(call quoted,$(IN)) -a -n $(call quoted,$(OUT)) || { echo "make photos: say IN=folder of photos and OUT=data/mine" >&2; exit 2; }
-	@$(BIN)/python -m photos align --data $(call quoted,$(DATA)) --size $(call quoted,$(SIZE)) --detector $(call quoted,$(DETECTOR)) $(if $(LANDMARKS),--landmarks $(call quoted,$(LANDMARKS))) -- $(call quoted,$(IN)) $(call quoted,$(OUT)/aligned)
-	@$(BIN)/python -m photos pack -- $(call quoted,$(OUT)/aligned) $(call quoted,$(OUT))
+	@$(BIN)/python -m photos align --data $(call quoted,$(DATA)) --size $(call quoted,$(SIZE)) --detector $(call quoted,$(DETECTOR)) $(if $(LANDMARKS),--landmarks $(call quoted,$(LANDMARKS))) -- $(call quoted,$(IN)) $(call quoted,$(OUT)-aligned)
+	@$(BIN)/python -m photos pack -- $(call quoted,$(OUT)-aligned) $(call quoted,$(OUT))
 
 cache-teacher: $(READY) ## Stage one: run the teacher once, write its cache
 	@$(PROCESSES) cache build --config $(call quoted,$(CONFIG)) --device $(DEVICE) $(ARGS)

@@ -9,11 +9,19 @@ For each detector: faces found and missed, milliseconds a photo; then, in turns,
     align      `python -m photos align --workers 1` without its start: the same in a folder, with table, reasons, resume
 
 and align's share of the other two. Without --photos they are drawn: people of the demo in the middle of 640 x 480.
+--count links the photos again until there are so many: a run's table costs some 20 ms, however many photos are in it.
 --longest-side enlarges or shrinks the photos first. Everything is in the page cache.
+
+    python -m benchmarks.photos --many 100000
+
+times and weighs `align` of so many tiny photos, every tenth with given landmarks: the first run, one with nothing to
+do, and one with ten new photos.
 """
 
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,6 +63,57 @@ def resized(photos: Path, folder: Path, longest: int) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC))
     return folder
+
+
+def repeated(photos: Path, folder: Path, count: int) -> Path:
+    """`count` photos, or all there are, which are links to those given."""
+    given = find_photos(photos).photos
+    for number in range(max(count, len(given))):
+        photo = given[number % len(given)].path
+        path = folder / f"{photo.rpartition('/')[0]}" / f"{number // len(given)}-{Path(photo).name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to((photos / photo).resolve())
+    return folder
+
+
+def many(folder: Path, count: int) -> None:
+    """Seconds and peak memory of `align` over tiny photos, a hundred a person, of which every tenth has a face."""
+    names = [f"{number // 100:05}/{number % 100:02}.jpg" for number in range(count + 10)]
+    points = ",".join(f"{value:.1f}" for value in (template((112, 112)) * 0.25 + 1).ravel())
+    heading = ",".join(["photo", *(f"{axis}{number}" for number in range(5) for axis in "xy")])
+    (folder / "given.csv").write_text("\n".join([heading, *(f"{name},{points}" for name in names[::10])]))
+    command = [sys.executable, "-m", "photos", "align", "in", "out", "--detector", "none", "--landmarks", "given.csv"]
+    command += ["--min-face", "1", "--encoding", "jpg", "--workers", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    write_links(folder / "in", names[:count])
+    for what in ("first run", "nothing to do", "ten new photos"):
+        if what == "ten new photos":
+            write_links(folder / "in", names[count:])
+        began = time.monotonic()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        memory = usage.ru_maxrss / 1024  # the largest process's
+        processor = usage.ru_utime + usage.ru_stime
+        print(
+            f"{count:,} photos, {what:14} {time.monotonic() - began:7.1f} s ({processor:.1f} s of processors), at most "
+            f"{memory:,.0f} MiB a process",
+            flush=True,
+        )
+
+
+def write_links(folder: Path, names: list[str]) -> None:
+    """Links to one photo of 32 x 32; a new one a thousand, for disks count the links of a file."""
+    content = encode_jpeg(np.full((32, 32, 3), 90, np.uint8))
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % 1000 == 0:
+            path.write_bytes(content)
+            original = path
+        else:
+            os.link(original, path)
 
 
 def alone(pictures: list[np.ndarray], aligner: Aligner) -> None:
@@ -120,10 +179,22 @@ def compare(name: Literal["yunet", "mtcnn"], photos: Path, data: Path, rounds: i
 @click.option("--data", type=click.Path(path_type=Path), default="data", help="Data root, for YuNet's weights.")
 @click.option("--detectors", default="yunet,mtcnn")
 @click.option("--longest-side", type=int, help="Bring the photos to it first.")
-@click.option("--count", default=60, help="Drawn photos.")
+@click.option("--count", default=60, help="So many photos: drawn, or the given ones linked again.")
 @click.option("--rounds", default=5)
-def main(photos: Path | None, data: Path, detectors: str, longest_side: int | None, count: int, rounds: int) -> None:
+@click.option("--many", "tiny", type=int, help="Instead: seconds and memory of `align` over so many tiny photos.")
+def main(
+    photos: Path | None,
+    data: Path,
+    detectors: str,
+    longest_side: int | None,
+    count: int,
+    rounds: int,
+    tiny: int | None,
+) -> None:
     """Compare aligning with a plain loop of the detector."""
+    if tiny:
+        with tempfile.TemporaryDirectory() as scratch:
+            return many(Path(scratch), tiny)
     cv2.setNumThreads(1)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f} at the start; processor time, medians of {rounds} rounds")
@@ -131,6 +202,7 @@ def main(photos: Path | None, data: Path, detectors: str, longest_side: int | No
         folder = photos or drawn(Path(scratch) / "drawn", count)
         if longest_side:
             folder = resized(folder, Path(scratch) / "resized", longest_side)
+        folder = repeated(folder, Path(scratch) / "repeated", count)
         for name in ("yunet", "mtcnn"):
             if name in detectors.split(","):
                 compare(name, folder, data, rounds)

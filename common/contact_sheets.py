@@ -1,5 +1,6 @@
 """Contact sheets: groups of faces side by side under headings, for people to judge."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
     """Draw sections one below the other, `columns` groups a line; one without groups says that there are none."""
     width = max((len(group) for section in sections for group in section.groups), default=1)
     pitch = width * _CELL[0] + _GAP
-    lines = [-(-max(len(section.groups), 1) // columns) for section in sections]
+    lines = [-(-len(section.groups) // columns) for section in sections]
     inches = (columns * pitch + _GAP, sum(_HEADING + count * _CELL[1] for count in lines))
     figure = Figure(figsize=inches)
     FigureCanvasAgg(figure)
@@ -46,6 +47,12 @@ def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
             _draw(figure, group, _GAP + column * pitch, top - _HEADING - line * _CELL[1])
         top -= _HEADING + count * _CELL[1]
     save_png(figure, png, dpi=110)
+
+
+def tail(path: str, longest: int = _LONGEST) -> str:
+    """The end of a path without its suffix, as much as fits under a face: it tells photos of one person apart."""
+    path = re.sub(r"\.\w+(?=~\d+$|$)", "", path)
+    return path if len(path) <= longest else f"…{path[1 - longest :]}"
 
 
 def _draw(figure: Figure, group: Sequence[Cell], left: float, top: float) -> None:

@@ -1,14 +1,14 @@
 """Raw photos become data sets, from the command line.
 
-python -m photos align photos/ data/mine/aligned
-python -m photos align --detector mtcnn --size 112x96 --choose all photos/ data/mine/aligned
-python -m photos pack data/mine/aligned data/mine/packed
-python -m photos pairs data/mine/aligned data/mine/mine.bin --draw 6000
-python -m photos report data/mine/aligned reports/mine --photos photos/
+python -m photos align photos/ data/mine-aligned
+python -m photos align --detector mtcnn --size 112x96 --choose all photos/ data/mine-aligned
+python -m photos pack data/mine-aligned data/mine
+python -m photos pairs data/mine-aligned data/mine.bin --draw 6000
+python -m photos report data/mine-aligned reports/mine --photos photos/
 python -m photos lfw --out data/lfw
 python -m photos ijb IJB_release/IJBC data/IJBC_aligned
 python -m photos tinyface data/tinyface_release data/tinyface
-python -m photos info data/mine/aligned
+python -m photos info data/mine-aligned
 python -m photos embed --model student.safetensors --in photos/ --out results/
 python -m photos compare --model student.safetensors A.jpg B.jpg
 python -m photos gallery --model student.safetensors --gallery people/ --in new/ --out results/

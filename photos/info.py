@@ -1,5 +1,6 @@
 """A data set that came from photos, as people read it."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from common.documents import read_document
 from common.errors import DataError
 from common.faces import ALIGNER, aligner_text, open_source, read_aligner
 from photos.faces_table import NAME, read_faces, summary
+
+_WIDTH = 80  # of a terminal, and of pipes
 
 
 def describe(path: Path) -> str:
@@ -31,7 +34,12 @@ def describe(path: Path) -> str:
             f"  {'a person':<11}{counts.min():,} to {counts.max():,} faces, median {np.median(counts):g}",
         ]
     told = aligner_text(aligner) if aligner else f"nobody says how: no {ALIGNER}"
-    return "\n".join([*lines, f"  {'aligned':<11}{told}"])
+    return "\n".join([*lines, *_told(told)])
+
+
+def _told(text: str) -> list[str]:
+    start = f"  {'aligned':<11}"
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
 
 
 def _account(path: Path) -> dict[str, Any]:

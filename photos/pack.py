@@ -1,7 +1,7 @@
 """Aligned faces become a training set: MXNet RecordIO in InsightFace's layout, or a list of the files as they are.
 
-    python -m photos pack data/mine/aligned data/mine/packed          train.rec, train.idx, property, identities.json
-    python -m photos pack data/mine/aligned data/mine/aligned.txt     a path and a label a line
+    python -m photos pack data/mine-aligned data/mine          train.rec, train.idx, property, identities.json
+    python -m photos pack data/mine-aligned data/mine-aligned.txt     a path and a label a line
 
 `aligner.json` goes with the faces, so that a cache knows how they were aligned.
 """

@@ -62,8 +62,18 @@ def _jpeg(content: bytes) -> np.ndarray | None:
         raise DataError(f"a damaged JPEG ({str(error).rstrip('.')})") from None
     if b"Exif\0\0" not in content[: 1 << 16]:  # where cameras write it; looking costs less than parsing
         return rgb
-    with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
-        return upright(rgb, _orientation(picture))
+    return upright(rgb, _orientation_of_jpeg(content))
+
+
+def _orientation_of_jpeg(content: bytes) -> int:
+    """1 where the metadata of a picture that has been decoded cannot be parsed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata and second frames, which nobody asked for
+            with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
+                return _orientation(picture)
+    except Exception:
+        return 1
 
 
 def _by_pillow(content: bytes) -> np.ndarray:

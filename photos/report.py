@@ -1,6 +1,6 @@
 """What became of a folder of photos, for people to judge: numbers, and sheets of the faces to look at.
 
-python -m photos report data/mine/aligned reports/mine --photos photos/
+python -m photos report data/mine-aligned reports/mine --photos photos/
 
 report.md      faces a person, sizes, scores, rejects by reason
 report.json    the same numbers
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from common.contact_sheets import Cell, Section, contact_sheet
+from common.contact_sheets import Cell, Section, contact_sheet, tail
 from common.errors import DataError, UserError
 from common.faces import ALIGNER, aligner_text, read_aligner, resized
 from common.files import write_json
@@ -142,7 +142,7 @@ def _worst(aligned: Path, rows: Sequence[dict[str, Any]]) -> list[Section]:
         chosen = sorted(kept, key=lambda row: (key(row), row["photo"]))[:SHOWN]
         return Section(
             heading,
-            [[Cell(_shown(aligned / row["aligned"]), f"{row['photo']}\n{key(row):{text}}")] for row in chosen],
+            [[Cell(_shown(aligned / row["aligned"]), f"{tail(row['photo'])}\n{key(row):{text}}")] for row in chosen],
         )
 
     return [
@@ -161,7 +161,7 @@ def _rejects(photos: Path, rows: Sequence[dict[str, Any]]) -> list[Section]:
     if not ordered:
         return [Section("photos without a face", [])]
     return [
-        Section(f"{len(names):,} x {reason}", [[Cell(_shown(photos / name), name)] for name in _spread(names)])
+        Section(f"{len(names):,} x {reason}", [[Cell(_shown(photos / name), tail(name))] for name in _spread(names)])
         for reason, names in ordered
     ]
 

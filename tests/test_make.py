@@ -4,10 +4,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from common.errors import ConfigError
+from common.faces import encode_jpeg, open_source
 from common.runtime import choose_device
+from photos.__main__ import main as photos
+from photos.pool import Pool
+from photos.transform import template
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = """#!/bin/sh
@@ -109,6 +115,25 @@ def test_an_export_gets_its_formats_and_honours_check(make):
     [arguments] = make("export", "GPUS=0", "CONFIG=a b.toml", "FORMATS=onnx int8", "OUT=my out", "CHECK=1")[2]
     told = ["--config", "a b.toml", "--formats", "onnx int8", "--out", "my out", "--data", "data", "--check"]
     assert arguments == ["-m", "export", "run", *told]
+
+
+def test_photos_become_aligned_faces_beside_the_training_set(make, monkeypatch):
+    (make.folder / "my photos/Ann").mkdir(parents=True)
+    (make.folder / "my photos/Ann/1.jpg").write_bytes(encode_jpeg(np.full((150, 150, 3), 90, np.uint8)))
+    points = " ".join(map(str, (template((112, 96)) + 20).ravel()))
+    (make.folder / "given.txt").write_text(f"Ann/1.jpg {points}\n")
+    words = ("IN=my photos", "OUT=data/mine", "DETECTOR=none", "LANDMARKS=given.txt", "SIZE=112x96")
+    status, _, commands = make("photos", "GPUS=0", *words)
+    assert status == 0
+    monkeypatch.chdir(make.folder)
+    monkeypatch.setattr(Pool, "run", lambda self, tasks: ((task, self._work(task)) for task in tasks))
+    for _, program, *arguments in commands:
+        assert program == "photos"
+        result = CliRunner().invoke(photos, arguments)
+        assert result.exit_code == 0, result.output
+    assert open_source(Path("data/mine")).rgb(0).shape == (112, 96, 3)
+    assert Path("data/mine-aligned/Ann/1.png").exists()
+    assert make("photos", "GPUS=0", "IN=my photos")[0] == 2
 
 
 def test_several_machines_meet_where_the_first_one_is(make):

@@ -194,5 +194,7 @@ def aligner_text(aligner: dict[str, Any]) -> str:
 def _value_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"({aligner_text(value)})"
-    plain = "x".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ("x" if all(isinstance(one, int) for one in value) else " ").join(map(str, value))
+    plain = str(value)
     return plain[:12] if len(plain) == 64 else plain

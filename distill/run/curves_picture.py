@@ -39,7 +39,7 @@ def draw_curves(run_dir: Path, title: str, shown: Sequence[str]) -> None:
         right.plot(places, percent, marker="o", markersize=3.5, color=colour, label=in_picture(f"{name} %{last}"))
     right.set_ylabel("%")
     handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    left.legend(handles=handles, loc="center right", frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)  # curves go anywhere
     save_png(figure, run_dir / NAME, dpi=130)
 
 

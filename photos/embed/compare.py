@@ -8,6 +8,7 @@ import numpy as np
 from common.embeddings import Cut, embed_faces
 from common.errors import DataError
 from common.models import FaceModel
+from common.text import printable
 from photos.aligner import AlignedFace, Aligner
 from photos.picture import read_photo
 
@@ -36,7 +37,7 @@ def compare_photos(
             reason = next((face.reason for face in found if face.reason), "no face found")
             raise DataError(f"{path}: {reason}: give another photo")
         faces.append(chosen.rgb)
-        yield f"{path}: {_account(chosen, len(found))}"
+        yield f"{printable(path.name)}: {_account(chosen, len(found))}"
     rows = embed_faces(model, np.stack(faces), flip=flip).astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1)
     if not lengths.all():
@@ -51,5 +52,5 @@ def compare_photos(
 
 def _account(face: AlignedFace, faces: int) -> str:
     x0, y0, x1, y1 = face.box
-    others = f", the most central large one of {faces}" if faces > 1 else ""
+    others = f", of {faces} the most central large one" if faces > 1 else ""
     return f"a face of {x1 - x0:.0f}x{y1 - y0:.0f} pixels, score {face.score:.3f}{others}"

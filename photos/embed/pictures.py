@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.contact_sheets import Cell, Section, contact_sheet
+from common.contact_sheets import Cell, Section, contact_sheet, tail
 from common.faces import decode_rgb
 from common.figures import in_picture, save_png, write_csv
 from photos.embed.faces import Faces
@@ -16,6 +16,7 @@ from photos.embed.likeness import Kind, Pairs
 HEAT_MAP = 200
 _NAMED = 80  # faces whose names still fit
 _SHORT = 28
+_TOUCHING = 15  # letters under one of two faces side by side
 _HEADINGS: dict[Kind, str] = {
     "most": "Most similar",
     "least": "Least similar",
@@ -53,8 +54,8 @@ def draw_pairs(pairs: Mapping[Kind, Pairs], faces: Faces, png: Path) -> None:
     def group(pair: np.ndarray, cosine: float) -> list[Cell]:
         first, second = map(int, pair)
         return [
-            cell(first, f"{_tail(faces.names[first])}\ncosine {cosine:.3f}"),
-            cell(second, _tail(faces.names[second])),
+            cell(first, f"{tail(faces.names[first], _TOUCHING)}\ncosine {cosine:.3f}"),
+            cell(second, tail(faces.names[second], _TOUCHING)),
         ]
 
     sections = [
@@ -68,8 +69,3 @@ def draw_pairs(pairs: Mapping[Kind, Pairs], faces: Faces, png: Path) -> None:
         for (first, second), cosine in zip(found.pairs.tolist(), found.cosines, strict=True)
     )
     write_csv(png.with_suffix(".csv"), ["similar", "first", "second", "cosine"], rows)
-
-
-def _tail(name: str) -> str:
-    """The end of a path, which tells photos of one folder apart."""
-    return name if len(name) <= 15 else f"…{name[-14:]}"

@@ -87,8 +87,9 @@ def _read_csv(path: Path) -> Folds:
 
 
 def draw_pairs(photos_of: Mapping[str, Sequence[str]], pairs: int, folds: int, seed: int) -> Folds:
-    """`pairs` in all, half of them of one person, in folds of equal size that share no person.
+    """`pairs` in all, one of one person and one of two in turns, in folds of equal size that share no person.
 
+    In turns, so that both kinds are in each of the ten blocks that evaluation cuts, however many folds there are.
     photos_of: person -> the names of his or her faces. People are dealt to folds by how many faces they have; a pair's
     person (or two) is drawn evenly among those with a pair left, then the faces. The same for the same faces and seed,
     on every machine. Raises UserError where the faces do not suffice.
@@ -104,11 +105,12 @@ def draw_pairs(photos_of: Mapping[str, Sequence[str]], pairs: int, folds: int, s
     for place, name in enumerate(order):
         members[turns[place % len(turns)]].append(name)
     half = pairs // folds // 2
-    return [
-        _same(photos_of, sorted(people), half, _Dice(seed, fold, _SAME))
-        + _different(photos_of, sorted(people), half, _Dice(seed, fold, _DIFFERENT))
-        for fold, people in enumerate(members)
-    ]
+    drawn_folds = []
+    for fold, people in enumerate(map(sorted, members)):
+        same = _same(photos_of, people, half, _Dice(seed, fold, _SAME))
+        different = _different(photos_of, people, half, _Dice(seed, fold, _DIFFERENT))
+        drawn_folds.append([pair for turn in zip(same, different, strict=True) for pair in turn])
+    return drawn_folds
 
 
 class _Dice:

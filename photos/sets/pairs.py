@@ -1,7 +1,7 @@
 """A verification set in InsightFace's `.bin` format, of aligned faces: pairs of a protocol, or drawn at random.
 
-    python -m photos pairs data/lfw/aligned data/lfw/lfw.bin --pairs pairs.txt
-    python -m photos pairs data/mine/aligned data/mine/mine.bin --draw 6000 --folds 10 --seed 0
+    python -m photos pairs data/lfw-aligned data/lfw/lfw.bin --pairs pairs.txt
+    python -m photos pairs data/mine-aligned data/mine.bin --draw 6000 --folds 10 --seed 0
 
 NAME.json beside it keeps the pairs' names, the folds, and how the faces were aligned.
 """

@@ -1,14 +1,18 @@
 """`evaluate calibrate` keeps what the pairs show beside the model, and search judges by it."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from common.faces import write_bin
 from common.files import sha256_of
+from photos.__main__ import main as photos
+from tests.common.models.test_hub import colours_to
 from tests.evaluate.stand_ins import Linear
 from tests.evaluate.test_commands_evaluate import invoke, store, world  # noqa: F401 (a fixture)
 
@@ -72,6 +76,34 @@ def test_search_says_who_is_above_the_threshold_of_the_model(pictures):
     assert [line.rsplit(",")[-1] for line in Path("n.csv").read_text().splitlines()] == ["same", "yes", "no"]
     assert "row 0: row 0 " in invoke(*search, "--threshold", "-0.5")
     assert "--far is a threshold of a model" in invoke(*search, "--far", "0.1", code=2)
+
+
+def test_thresholds_of_a_hub_s_model_are_kept_where_they_are_asked_for(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hub.repos["fal/AuraFace-v1"] = {"glintr100.onnx": colours_to(512)}
+    colours = np.random.default_rng(0).integers(0, 256, (80, 1, 1, 3), np.uint8)
+    colours[1:40:2] = colours[:40:2] // 8 * 8  # twenty pairs of one colour each
+    faces = [encode_png(np.broadcast_to(colour, (112, 112, 3))) for colour in colours]
+    write_bin("pairs.bin", faces, np.arange(40) < 20)
+    words = ("--model", "fal/AuraFace-v1")
+    assert "thresholds in mine.json" in invoke(
+        "calibrate", *words, "--on", "pairs.bin", "--far", "0.2", "--out", "mine.json"
+    )
+    assert not list((tmp_path / "kept").rglob("*.thresholds.json"))
+    kept = json.loads(Path("mine.json").read_text())
+    assert kept["model"]["weights_sha256"] == hashlib.sha256(colours_to(512)).hexdigest()
+    for number, name in enumerate(("a.png", "b.png")):
+        Path(name).write_bytes(faces[number])
+    judged = CliRunner().invoke(
+        photos, ["compare", *words, "--aligned", "--thresholds", "mine.json", "a.png", "b.png"], catch_exceptions=False
+    )
+    assert f"one person, by cosine {kept['rows'][0]['threshold']:.3f}" in judged.output
+    unknown = CliRunner().invoke(photos, ["compare", *words, "--aligned", "a.png", "b.png"], catch_exceptions=False)
+    assert "no threshold is known for glintr100.onnx" in unknown.output
+
+
+def encode_png(rgb):
+    return cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]))[1].tobytes()
 
 
 def test_what_cannot_be_calibrated_is_refused_in_one_line(pictures):

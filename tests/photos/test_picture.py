@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from common.errors import DataError
-from photos.picture import decode_photo, read_photo, upright
+from photos.picture import _FORMATS, decode_photo, read_photo, upright
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,27 @@ def test_of_an_animation_or_several_pages_the_first_counts(kind, rgb):
     second = Image.fromarray(255 - rgb)
     options = {"save_all": True, "append_images": [second], **({"lossless": True} if kind == "WEBP" else {})}
     np.testing.assert_array_equal(decode_photo(encoded(rgb, kind, **options)), rgb)
+
+
+def test_a_jpeg_with_further_frames_is_its_first_and_damaged_lists_of_frames_are_passed_over(rgb, recwarn):
+    """Phones append a smaller picture (MPF); Pillow calls such a file MPO, a format without an opener of its own."""
+    exif = Image.Exif()
+    exif[274] = 6
+    second = [Image.fromarray(255 - rgb)]
+    content = encoded(rgb, "MPO", quality=95, save_all=True, append_images=second, exif=exif)
+    shown = decode_photo(content)
+    assert np.abs(shown.astype(int) - np.rot90(rgb, -1)).mean() < 12
+    entries = content.index(b"MPF\0") + 8
+    for at in range(entries, entries + 60):
+        damaged = bytearray(content)
+        damaged[at] ^= 0xFF
+        np.testing.assert_array_equal(decode_photo(bytes(damaged)), shown)
+    assert not recwarn.list
+
+
+def test_every_format_looked_for_has_an_opener():
+    Image.init()
+    assert set(_FORMATS) <= set(Image.OPEN)
 
 
 def test_an_enormous_picture_is_refused_by_its_header():

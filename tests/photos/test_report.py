@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from common.contact_sheets import Cell, Section, contact_sheet, tail
 from common.faces import encode_jpeg
 from photos.__main__ import main
 from photos.faces_table import SCHEMA
+from photos.picture import read_photo
 from tests.tiny import portrait
 
 
@@ -109,3 +111,18 @@ def test_commands_pack_pair_and_tell_from_end_to_end(tmp_path, folders):
     assert "4 faces aligned of 8 photos" in run("info", aligned)
     assert "say which pairs: --pairs FILE or --draw N" in run("pairs", aligned, tmp_path / "b.bin")
     assert "nobody says how" in run("info", tmp_path / "photos")
+
+
+def test_a_caption_ends_with_what_tells_photos_of_one_person_apart():
+    assert tail("Ana_Palacio/Ana_Palacio_0003.jpg") == "…/Ana_Palacio_0003"
+    assert tail("Ana_Palacio/Ana_Palacio_0003.jpg~12", 15) == "…alacio_0003~12"
+    assert tail("Bo/b.JPG") == "Bo/b"
+
+
+def test_a_sheet_without_faces_is_its_heading_alone(tmp_path):
+    contact_sheet([Section("photos without a face", [])], tmp_path / "none.png", 8)
+    face = [[Cell(portrait(1, 1), "Ana/1")]]
+    contact_sheet([Section("photos without a face", face)], tmp_path / "one.png", 8)
+    none, one = (read_photo(tmp_path / name).shape for name in ("none.png", "one.png"))
+    assert none[0] < 80 < one[0]
+    assert none[1] > 0.9 * one[1]

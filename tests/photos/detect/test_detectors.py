@@ -1,5 +1,6 @@
 """The detectors by name: where weights come from, and what they find in real photos."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from common.errors import ModelError
 from photos.detect import find_detector, open_detector
+from photos.detect.published import YUNET, YUNET_REPO
 from photos.detect.yunet import SCORE
 
 
@@ -83,3 +85,12 @@ def test_without_network_and_file_the_hub_s_repository_is_named(tmp_path, monkey
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match="opencv/face_detection_yunet"):
         find_detector("yunet", Path("nowhere"))
+
+
+def test_yunet_comes_from_the_hub_and_other_bytes_than_those_published_are_not_opened(hub, tmp_path, monkeypatch):
+    hub.repos[YUNET_REPO] = {YUNET: b"not it", "yunet.py": b"raise SystemExit"}
+    with pytest.raises(ModelError, match=r"SHA-256 [0-9a-f]{64}, the published yunet has 8f2383e4.* --weights"):
+        find_detector("yunet", tmp_path)
+    monkeypatch.setattr("photos.detect.published.YUNET_SHA256", hashlib.sha256(b"not it").hexdigest())
+    assert find_detector("yunet", tmp_path).read_bytes() == b"not it"
+    assert not [path for method, path, _ in hub.requests if method == "GET" and path.endswith(".py")]

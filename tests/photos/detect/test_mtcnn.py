@@ -11,6 +11,7 @@ from photos.detect import find_detector, nothing, open_detector
 from photos.detect.boxes import moved, squares, suppress
 from photos.detect.mtcnn import FILES, Mtcnn, Parameters, scales
 from tests.photos.detect.numpy_network import NumpyNetwork
+from tests.photos.detect.plain_mtcnn import plain_faces
 
 PEOPLE = (0, 4)
 
@@ -49,6 +50,22 @@ def test_each_network_is_that_in_float64(folder):
             getattr(ours, name).run(None, feed), getattr(theirs, name).run(None, feed), strict=True
         ):
             np.testing.assert_allclose(mine, wanted, atol=2e-5)
+
+
+def test_between_the_networks_is_what_plain_loops_do(folder):
+    """Two people, one of them cut off by the picture's edge, which the windows reach beyond."""
+    portraits = [np.asarray(render_face(person, 0)) for person in PEOPLE]
+    rgb = np.full((150, 230, 3), 120, np.uint8)
+    rgb[20:132, 8:120], rgb[38:150, 118:230] = portraits
+    ours = Mtcnn(folder, "")
+    sessions = (ours._proposals, ours._refinement, ours._output)
+    networks = tuple(lambda x, one=one: one.run(None, {one.get_inputs()[0].name: x}) for one in sessions)
+    found, plain = ours.faces(rgb), plain_faces(rgb, networks)
+    assert len(found) == len(plain) >= 2
+    for k, (box, points, score) in enumerate(plain):
+        np.testing.assert_allclose(found.boxes[k], box, atol=2e-3)
+        np.testing.assert_allclose(found.landmarks[k], points, atol=2e-3)
+        assert found.scores[k] == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.real

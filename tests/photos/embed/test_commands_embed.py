@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from common.embeddings import Row, Thresholds, sidecar_of, write_thresholds
 from photos.__main__ import main
+from photos.transform import template
 from tests.tiny import TinyTeacher, portrait
 
 
@@ -66,6 +67,7 @@ def calibrated(threshold, protocol="flip-sum"):
     write_thresholds(sidecar_of(Path("tiny.onnx")), kept)
 
 
+BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 EMBED = ("embed", "--model", "tiny.onnx", "--aligned", "--in", "photos", "--out", "r")
 
 
@@ -91,6 +93,33 @@ def test_arrays_table_and_matrix_hold_the_cosines_of_the_faces(people, flip):
         assert float(rows[first + 1][second + 1]) == pytest.approx(expected, abs=2e-6)
     assert "rank correlation: n/a with the detector's score, n/a with the size of the face" in output
     assert all(Path("r", name).stat().st_size > 10_000 for name in ("cosines.png", "pairs.png"))
+
+
+def test_every_face_found_has_a_name_and_norms_are_ranked_with_score_and_size(people, monkeypatch):
+    stats = pytest.importorskip("scipy.stats")
+    monkeypatch.setattr("photos.pool.Pool.run", lambda self, tasks: ((task, self._work(task)) for task in tasks))
+    lines = [",".join(["photo", *(f"{axis}{n}" for n in range(5) for axis in "xy"), *BOX, "score"])]
+    rng = np.random.default_rng(0)
+    for person in range(3):
+        for shift in range(2 if person == 1 else 1):
+            points = (template((112, 112)) + 3 * shift).ravel()
+            box = (5, 5, 5 + rng.integers(30, 90), 5 + rng.integers(30, 90))
+            lines.append(",".join(map(str, [f"p{person}/a.png", *points, *box, rng.uniform(0.6, 1)])))
+    Path("given.csv").write_text("\n".join(lines))
+    given = ("--detector", "none", "--landmarks", "given.csv", "--choose", "all")
+    output = invoke("embed", "--model", "tiny.onnx", "--in", "photos", "--out", "r", *given)
+    table = pq.read_table("r/embeddings.parquet").to_pydict()
+    assert table["path"] == np.load("r/embeddings.npz")["paths"].tolist()
+    assert table["path"] == ["p0/a.png", "p1/a.png", "p1/a.png~2", "p2/a.png"]
+    assert table["person"] == ["p0", "p1", "p1", "p2"]
+    assert "4 faces, 16 dimensions, by tiny.onnx; 5 photos without" in output
+    sizes = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in table["box"]]
+    score, size = (stats.spearmanr(table["norm"], other).statistic for other in (table["score"], sizes))
+    assert f"rank correlation: {score:+.2f} with the detector's score, {size:+.2f} with the size of the face" in output
+    again = {line["similar"]: line for line in csv.DictReader(Path("r/pairs.csv").read_text().splitlines())}
+    assert set(again) == {"most", "least", "most, of different people", "least, of one person"}
+    only = again["least, of one person"]
+    assert (only["first"], only["second"]) == ("p1/a.png", "p1/a.png~2")
 
 
 def test_faces_of_another_size_and_folders_without_any_are_refused(people):

@@ -115,6 +115,16 @@ def test_without_scikit_learn_or_network_the_way_out_is_named(tmp_path, monkeypa
         find_photos(tmp_path)
 
 
+def test_a_download_of_other_bytes_than_those_pinned_is_refused(tmp_path, monkeypatch):
+    def other_bytes(url, path):
+        Path(path).write_bytes(b"not LFW")
+
+    monkeypatch.setattr("sklearn.datasets._base.urlretrieve", other_bytes)
+    with pytest.raises(UserError, match=r"download failed \(.*SHA256 checksum.*differs.*give --photos"):
+        find_photos(tmp_path)
+    assert not list(tmp_path.rglob("*.jpg"))
+
+
 def test_what_is_not_all_of_lfw_is_refused(tmp_path, data_home):
     few = tmp_path / "few.txt"
     few.write_text("1\nA\t1\t2\nA\t1\tB\t1\n")
