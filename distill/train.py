@@ -153,7 +153,7 @@ def _epoch(
     for number, batch in enumerate(window.timed(islice(batches, per_epoch - first)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
-        for line in run.ahead.news():
+        for line in (*run.ahead.news(), *(said.curves.news() if said.curves is not None else ())):
             said.console.say(line)
         said.write()
         if not line_due(progress.step, number, per_epoch, log_every):
