@@ -76,7 +76,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         if rank() == 0:
             with written_or_told(config.run_dir / STUDENT):
                 export(config, run.trainer, STUDENT, progress.step)
-                write_summary(config, progress)
+                write_summary(config, progress, device)
         barrier()
     say(f"student in {config.run_dir / STUDENT} after {duration_text(progress.seconds)} of training")
     return config.run_dir / STUDENT

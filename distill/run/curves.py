@@ -14,7 +14,6 @@ from common.config import Config
 from common.documents import read_regular
 from common.errors import DataError, UserError
 from common.files import replacing, sync
-
 from distill.run.board import Board, charted, tag_of
 from distill.run.console import say
 from distill.run.tracker import Tracker

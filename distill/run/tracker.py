@@ -110,7 +110,9 @@ def _mlflow(mlflow: Any, config: Config, begun: str | None) -> Service:
     # Of its names an @ is no part.
     return Service(
         run.info.run_id,
-        lambda numbers, step: mlflow.log_metrics({key.replace("@", "_at_"): x for key, x in numbers.items()}, step=step),
+        lambda numbers, step: mlflow.log_metrics(
+            {key.replace("@", "_at_"): x for key, x in numbers.items()}, step=step
+        ),
         mlflow.end_run,
     )
 
