@@ -57,7 +57,8 @@ def _plan_caches(plan: Plan, runs: Sequence[PlannedRun], build: bool) -> None:
         state = state_text(need)
         how = "built" if need.cut is None else f"cut out of {need.cut.parent}"
         will_be = f", to be {how} first" if build and need.can_be_made and state != "sealed" else ""
-        plan.add("cache", f"{need.path}: {state}{will_be}, read by {len(need.runs)} runs")
+        use = f"read by {len(need.runs)} runs" if need.runs else "only cut from"
+        plan.add("cache", f"{need.path}: {state}{will_be}, {use}")
         if state != "sealed" and not will_be:
             plan.missing.append(f"{need.path}: cache {state}: {need.remedy()}")
 

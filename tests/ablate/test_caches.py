@@ -11,7 +11,9 @@ import pytest
 from ablate.caches import build_caches, needed_caches
 from ablate.machine import OwnPrograms
 from ablate.plan import plan_ablation
+from ablate.page.savings import faces_spared
 from ablate.points import expand, read_ablation
+from ablate.results import collect
 from ablate.run import run_ablation
 from cache.people import sampled_people
 from cache.reader import TeacherCache
@@ -125,7 +127,7 @@ def test_build_makes_what_is_missing_and_cuts_out_of_it_the_people_asked_for(stu
         "caches/base-sample3-seed0: cache missing: give --build",
     ]
     assert plan_ablation(study, DATA, (), CPU, build=True).missing == []
-    programs = Building()
+    programs = Building(steps=30)
     assert run_ablation(study, DATA, (), CPU, build=True, programs=programs) == 0
     assert programs.asked == ["build", "--sample 3 --seed 0"]
     assert "cutting it out of caches/base" in capsys.readouterr().out
@@ -135,7 +137,10 @@ def test_build_makes_what_is_missing_and_cuts_out_of_it_the_people_asked_for(stu
     np.testing.assert_array_equal(cut.gather(np.arange(15), 0), whole.gather(rows, 0))
     source = open_faces(half.config, DATA)
     np.testing.assert_array_equal(source.labels, cut.labels)
-    assert (half.config.run_dir / "summary.json").exists()
+    done = collect(study, DATA)
+    assert list(done.caches) == ["caches/base", "caches/base-sample3-seed0"]
+    read, embedded = 2 * 30 * half.config.train.batch_size, 35 * whole.manifest["layout"]["views"]
+    assert faces_spared(done.runs, list(done.caches)) == read - embedded, "rows cut out were embedded once"
     assert run_ablation(study, DATA, (), CPU, build=True, programs=programs) == 0
     assert len(programs.asked) == 2, "nothing is made twice"
 
