@@ -10,8 +10,8 @@ import pytest
 
 from ablate.caches import build_caches, needed_caches
 from ablate.machine import OwnPrograms
-from ablate.plan import plan_ablation
 from ablate.page.savings import faces_spared
+from ablate.plan import plan_ablation
 from ablate.points import expand, read_ablation
 from ablate.results import collect
 from ablate.run import run_ablation
