@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -30,7 +30,7 @@ class Subset(Section):
 
     sample: Positive | Literal["all"] | None = None
     first: Positive | Literal["all"] | None = None
-    people: Path | None = None
+    people: Annotated[str, Field(min_length=1)] | None = None
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -50,7 +50,7 @@ class Subset(Section):
     def options(self) -> tuple[str, ...]:
         """Of `python -m cache subset`."""
         if self.people is not None:
-            return ("--people", f"{self.people}")
+            return ("--people", self.people)
         return ("--first", f"{self.first}") if self.first else ("--sample", f"{self.sample}", "--seed", f"{self.seed}")
 
     @property
@@ -59,10 +59,10 @@ class Subset(Section):
         if self.people is None:
             return f"first{self.first}" if self.first else f"sample{self.sample}-seed{self.seed}"
         try:
-            listed = hashlib.sha256(self.people.read_bytes()).hexdigest()[:10]
+            listed = hashlib.sha256(Path(self.people).read_bytes()).hexdigest()[:10]
         except OSError as error:
             raise ConfigError(f"{self.people}: the people of a subset cannot be read ({error.strerror})") from None
-        return f"{self.people.stem}-{listed}"
+        return f"{Path(self.people).stem}-{listed}"
 
 
 def taken_apart(changes: Iterable[Change], where: str) -> tuple[tuple[Change, ...], Subset | None]:

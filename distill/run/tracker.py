@@ -19,6 +19,7 @@ from common.files import write_json
 from distill.run.checkpoints import first_line
 
 PROJECT = "face-teacher-cache"
+LONGEST = 120  # of an error, in characters
 SECONDS_TO_END = 30.0  # for what a tracker has not sent yet when the training is over
 
 
@@ -73,9 +74,11 @@ class Tracker:
                 service.add(line[1], line[0])
             service.end()
         except ImportError as error:
-            self._news.append(f"train.track = {self._name!r}: not tracked, it cannot be imported ({first_line(error)})")
+            self._news.append(
+                f"train.track = {self._name!r}: not tracked, it cannot be imported ({first_line(error)[:LONGEST]})"
+            )
         except Exception as error:  # of any service, network or disk: none is worth a training
-            self._news.append(f"train.track = {self._name!r}: not tracked from here on ({first_line(error)})")
+            self._news.append(f"train.track = {self._name!r}: not tracked from here on ({first_line(error)[:LONGEST]})")
 
 
 def _opened(config: Config, step: int) -> Service:
