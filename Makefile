@@ -107,7 +107,7 @@ help: ## This list
 	@echo "                  for photos"
 	@echo '  SLOTS='$(call quoted,$(SLOTS))'         runs of an ablation at once; else one a GPU'
 	@echo '  BUILD=1         an ablation builds the caches it lacks first'
-	@echo '  FORMAT=         of a report: html md csv tex, several quoted'
+	@echo '  FORMAT=         of a report: html md csv tex record, several quoted'
 	@echo '  SEEDS='$(call quoted,$(SEEDS))'     how many seeds the demo trains'
 
 $(VENV)/.installed-cpu: requirements.lock pyproject.toml

@@ -97,8 +97,7 @@ def run(
 def commands(path: str, root: Path, overrides: tuple[str, ...], ranks: int) -> None:
     """Print one command a run, for SLURM arrays or any other scheduler."""
     from ablate.commands import command_of
-    from ablate.file import read_ablation
-    from ablate.points import expand
+    from ablate.points import expand, read_ablation
 
     ablation = read_ablation(path, overrides)
     for planned in expand(ablation, ranks).runs:
@@ -115,10 +114,10 @@ def commands(path: str, root: Path, overrides: tuple[str, ...], ranks: int) -> N
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(["html", "md", "csv", "tex"]),
+    type=click.Choice(["html", "md", "csv", "tex", "record"]),
     default=["html"],
     show_default=True,
-    help="A page, or its tables for Markdown, spreadsheets, LaTeX (booktabs).",
+    help="A page; its tables for Markdown, spreadsheets, LaTeX (booktabs); a record of all there is to keep.",
 )
 def report(
     path: str, root: Path, overrides: tuple[str, ...], ranks: int, out: Path | None, formats: "tuple[Format, ...]"

@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from ablate.file import Ablation
-from ablate.points import PlannedRun
+from ablate.points import Ablation, PlannedRun
 
 
 def command_of(ablation: Ablation, run: PlannedRun, root: Path, overrides: Iterable[str] = (), ranks: int = 1) -> str:

@@ -5,15 +5,13 @@ from pathlib import Path
 from common.config import Config, toml_of
 from common.files import replacing
 
-
-def experiment_path(config: Config) -> Path:
-    """Where it lies; config.toml beside it is the training's own, which binds the folder."""
-    return config.run_dir / "experiment.toml"
+# config.toml beside it is the training's own, which binds the folder.
+EXPERIMENT = "experiment.toml"
 
 
-def write_experiment(config: Config) -> Path:
-    """Write a run's experiment into its folder; returns the path."""
-    path = experiment_path(config)
+def write_experiment(config: Config, name: str = EXPERIMENT) -> Path:
+    """Write a run's experiment, or another of that name, into its folder; returns the path."""
+    path = config.run_dir / name
     with replacing(path) as temporary:
         temporary.write_text(toml_of(config), encoding="utf-8")
     return path

@@ -64,6 +64,9 @@ class Programs(Protocol):
     def build(self, file: Path, root: Path, machine: Machine) -> Sequence[str]:
         """Build the teacher cache, on the whole machine."""
 
+    def cut(self, file: Path, root: Path, options: Sequence[str], out: Path) -> Sequence[str]:
+        """Cut a cache of some people out of the experiment's. options: which people."""
+
 
 class OwnPrograms:
     """The commands of this house."""
@@ -81,6 +84,9 @@ class OwnPrograms:
         several = ["-m", "common.processes", str(processes)] if processes > 1 else []
         whole = ["--config", f"{file}", "--data", f"{root}", "--device", machine.device]
         return [*several, "-m", "cache", "build", *whole]
+
+    def cut(self, file: Path, root: Path, options: Sequence[str], out: Path) -> Sequence[str]:
+        return ["-m", "cache", "subset", "--config", f"{file}", "--data", f"{root}", *options, "--out", f"{out}"]
 
 
 def _where(file: Path, root: Path, machine: Machine) -> list[str]:

@@ -4,12 +4,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ablate.caches import caches_of, can_build, needed_caches, state_text
-from ablate.changes import changes_text
-from ablate.file import read_ablation
+from ablate.caches import caches_of, needed_caches, state_text
 from ablate.machine import Machine
 from ablate.pace import calibrated, pace_key, steps_of
-from ablate.points import PlannedRun, expand
+from ablate.points import PlannedRun, changes_text, expand, read_ablation
 from ablate.records import complete, failure_of, failure_text, finished, read_summary
 from common.config import Config
 from common.errors import UserError
@@ -57,8 +55,10 @@ def _state(run: PlannedRun, root: Path) -> str:
 def _plan_caches(plan: Plan, runs: Sequence[PlannedRun], build: bool) -> None:
     for need in needed_caches(runs):
         state = state_text(need)
-        will_be = ", to be built first" if build and can_build(need) and state != "sealed" else ""
-        plan.add("cache", f"{need.path}: {state}{will_be}, read by {len(need.runs)} runs")
+        how = "built" if need.cut is None else f"cut out of {need.cut.parent}"
+        will_be = f", to be {how} first" if build and need.can_be_made and state != "sealed" else ""
+        use = f"read by {len(need.runs)} runs" if need.runs else "only cut from"
+        plan.add("cache", f"{need.path}: {state}{will_be}, {use}")
         if state != "sealed" and not will_be:
             plan.missing.append(f"{need.path}: cache {state}: {need.remedy()}")
 

@@ -34,6 +34,7 @@ class Summary(BaseModel):
     seconds: float
     steps: int
     ranks: int = 1
+    computed_with: dict[str, str | int] = {}
 
 
 class Report(BaseModel):

@@ -3,17 +3,15 @@
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from ablate.caches import caches_of
-from ablate.changes import changes_text
 from ablate.commands import command_of
-from ablate.file import read_ablation
-from ablate.points import Expansion, PlannedRun, expand
+from ablate.points import Expansion, PlannedRun, changes_text, expand, read_ablation
 from ablate.records import (
     CLAIMS,
     Report,
@@ -46,7 +44,8 @@ class CurveLine(BaseModel):
 class Run:
     """One run. metrics: every number of the last step's student as SET.METRIC, fractions; best: those of the best
     checkpoint by train.best_by, where the recipe has one. seconds: of training; faces_per_second: the median of its log
-    lines. failure: why the last attempt ended. changes: what the point changes of the experiment."""
+    lines. failure: why the last attempt ended. changes: what the point changes of the experiment.
+    computed_with: device, threads and versions of a finished training."""
 
     point: str
     case: str
@@ -63,6 +62,7 @@ class Run:
     student: Student | None = None
     changes: str = "-"
     command: str = ""
+    computed_with: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Study:
 
     teacher: the same numbers of the baseline's teacher, None where it was not measured. caches: path -> digest of the
     sealed manifest. notes: points that were left out or are the same as others. commands: those that make all of it.
+    files: those that say what it is, path -> text, the ablation's first.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Study:
     caches: Mapping[str, str]
     commands: Sequence[str]
     notes: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def points(self) -> list[str]:
@@ -99,7 +101,8 @@ def collect(path: str | Path, root: Path, overrides: Iterable[str] = (), ranks: 
     expansion = expand(ablation, ranks)
     commands = [command_of(ablation, run, root, overrides, ranks) for run in expansion.runs]
     metrics = ablation.section.metrics if ablation.section is not None else ()
-    return study_of(ablation.name, ablation.hypothesis, expansion, commands, metrics)
+    study = study_of(ablation.name, ablation.hypothesis, expansion, commands, metrics)
+    return replace(study, files={f"{file.path}": file.text for file in ablation.written.files})
 
 
 def study_of(
@@ -140,6 +143,7 @@ def _run(run: PlannedRun, report: Report | None, metrics: Sequence[str], busy: M
     by_model = report.results if report is not None and finished(config) else {}
     last, best = (_numbers(by_model.get(name, {}), metrics) for name in (config.name, f"{config.name} (best)"))
     failure = failure_of(folder)
+    took = read_summary(config) if finished(config) else None
     status: Status = "done" if last else "failed" if failure else "running" if run.key in busy else "waiting"
     return Run(
         point=run.point,
@@ -152,11 +156,12 @@ def _run(run: PlannedRun, report: Report | None, metrics: Sequence[str], busy: M
         failure=failure_text(failure) if status == "failed" else "",
         metrics=last,
         best=best,
-        seconds=read_summary(config).seconds if finished(config) else None,
+        seconds=took.seconds if took is not None else None,
         faces_per_second=_pace(folder / "metrics.jsonl"),
         student=_student(config),
         changes=changes_text(run.changes),
         command=command,
+        computed_with=took.computed_with if took is not None else {},
     )
 
 

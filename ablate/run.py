@@ -10,11 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from ablate.caches import build_caches, caches_of, needed_caches, refuse_missing
-from ablate.file import read_ablation
 from ablate.job import Job
 from ablate.live import LiveTable
 from ablate.machine import Machine, OwnPrograms, Programs
-from ablate.points import PlannedRun, expand
+from ablate.points import PlannedRun, expand, read_ablation
 from ablate.records import CLAIMS, complete, failure_of, note_failure
 from common.errors import ConfigError, UserError
 from common.failures import line_of

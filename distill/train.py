@@ -76,7 +76,7 @@ def train(config: Config, root: Path, device: torch.device, threads: int) -> Pat
         if rank() == 0:
             with written_or_told(config.run_dir / STUDENT):
                 export(config, run.trainer, STUDENT, progress.step)
-                write_summary(config, progress)
+                write_summary(config, progress, device)
         barrier()
     say(f"student in {config.run_dir / STUDENT} after {duration_text(progress.seconds)} of training")
     return config.run_dir / STUDENT
@@ -153,7 +153,7 @@ def _epoch(
     for number, batch in enumerate(window.timed(islice(batches, per_epoch - first)), first + 1):
         window.add(batch, trainer.step(batch, progress.step, per_epoch))
         progress.step += 1
-        for line in run.ahead.news():
+        for line in (*run.ahead.news(), *(said.curves.news() if said.curves is not None else ())):
             said.console.say(line)
         said.write()
         if not line_due(progress.step, number, per_epoch, log_every):

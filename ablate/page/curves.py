@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from common.documents import read_regular
 from common.errors import UserError
+
+if TYPE_CHECKING:
+    from ablate.results import Run
 
 # Numbers of all curves of a page together, and the fewest and most places of one curve.
 _BUDGET, _FEWEST, _MOST = 40_000, 16, 120
@@ -18,17 +21,24 @@ _PLACES = ("step", "epoch")
 _LINE = TypeAdapter(dict[str, float | None])
 
 
-def learning_curves(folders: Sequence[Path], metrics: Sequence[str]) -> dict[str, Any]:
+def learning_curves(folders: Sequence[Path | None], metrics: Sequence[str]) -> dict[str, Any]:
     """Curves by quantity: {"names": [...], "runs": [{name: [[epoch, ...], [value, ...]]} a folder]}.
 
-    metrics: the study's own, which are first and always there. A run without curves, or with damaged ones, has none.
+    folders: None for a run that is not drawn. metrics: the study's own, which are first and always there. A run without
+    curves, or with damaged ones, has none.
     """
-    runs = [_read(folder / "metrics.jsonl") for folder in folders]
+    runs = [{} if folder is None else _read(folder / "metrics.jsonl") for folder in folders]
     names = _chosen(list(dict.fromkeys(name for run in runs for name in run)), metrics)
     curves = sum(name in run for run in runs for name in names)
     most = min(_MOST, max(_FEWEST, _BUDGET // max(curves, 1)))
     thinned = [{name: _thinned(run[name], most) for name in names if name in run} for run in runs]
     return {"names": names, "runs": thinned}
+
+
+def drawn_folders(runs: "Sequence[Run]") -> list[Path | None]:
+    """Of points with finished runs only these: a mean over seeds ends where the shortest of them does."""
+    done = {run.point for run in runs if run.status == "done"}
+    return [run.folder if run.status == "done" or run.point not in done else None for run in runs]
 
 
 def _read(path: Path) -> dict[str, list[tuple[float, float]]]:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ablate.page import words
-from ablate.page.curves import learning_curves
+from ablate.page.curves import drawn_folders, learning_curves
 from ablate.page.differences import differing_options
 from ablate.page.leaderboard import Board, boards
 from ablate.page.rates import Evaluated, rate_curves
@@ -126,7 +126,7 @@ def _data(study: "Study", tables: Sequence[Board]) -> dict[str, Any]:
             for run in study.runs
         ],
         "axes": [key for key, values in numeric.items() if len(values) > 1 and all(map(_is_number, values))],
-        "curves": learning_curves([run.folder for run in study.runs], study.metrics),
+        "curves": learning_curves(drawn_folders(study.runs), study.metrics),
         "rates": rate_curves(reports, sets),
         "options": differing_options([run.config for run in study.runs]),
     }

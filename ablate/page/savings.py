@@ -50,10 +50,11 @@ def _faces_of(run: "Run") -> int:
 
 def _rows_of(cache: Path) -> int:
     try:
-        layout = layout_of(read_manifest(cache))
+        manifest = read_manifest(cache)
     except UserError:
         return 0
-    return layout.samples * layout.views
+    layout = layout_of(manifest)
+    return 0 if "subset" in manifest else layout.samples * layout.views  # rows cut out cost no teacher anything
 
 
 def _teacher_pace(folder: Path) -> float | None:

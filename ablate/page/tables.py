@@ -22,17 +22,17 @@ Verdicts = Mapping[str, Sequence["Verdict"]]
 
 def markdown_of(study: "Study", verdicts: Verdicts) -> str:
     """A pipe table a number, with every seed's value."""
-    parts = [f"# {_markdown(study.name)}"]
+    parts = [f"# {markdown_text(study.name)}"]
     if study.hypothesis:
-        parts.append(f"> {_markdown(study.hypothesis)}")
+        parts.append(f"> {markdown_text(study.hypothesis)}")
     for board in boards(study, verdicts):
         heads = _heads(board)
-        lines = [_pipes(heads), _pipes(["---", *("---:" for _ in heads[1:])])]
-        lines += [_pipes([_markdown(cell) for cell in _cells(row, board)]) for row in board.rows]
+        lines = [pipes(heads), pipes(["---", *("---:" for _ in heads[1:])])]
+        lines += [pipes([markdown_text(cell) for cell in _cells(row, board)]) for row in board.rows]
         if known(board.teacher):
-            lines.append(_pipes(["teacher", percent(board.teacher), *("" for _ in heads[2:])]))
-        parts.append(f"## {_markdown(metric_name(board.metric))}\n\n" + "\n".join(lines))
-    parts += [f"Cache {_markdown(path)}: manifest {_markdown(digest)}" for path, digest in study.caches.items()]
+            lines.append(pipes(["teacher", percent(board.teacher), *("" for _ in heads[2:])]))
+        parts.append(f"## {markdown_text(metric_name(board.metric))}\n\n" + "\n".join(lines))
+    parts += [f"Cache {markdown_text(path)}: manifest {markdown_text(digest)}" for path, digest in study.caches.items()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +86,16 @@ def csv_of(study: "Study") -> str:
     return file.getvalue()
 
 
+def pipes(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown_text(text: str) -> str:
+    """A name as Markdown shows it, whatever is in it."""
+    return _MARKDOWN.sub(r"\\\1", printable(text))
+
+
 def _heads(board: Board) -> list[str]:
     compared = ["difference", "95 % interval", "p (Holm)", "verdict"] if _compared(board) else []
     return ["point", "mean %", "± s.e.", "each seed", *compared, "params M", "MACs M", "faces/s", "hours"]
@@ -111,14 +121,6 @@ def _compared(board: Board) -> bool:
 
 def _write(writer: Any, cells: Iterable[Any]) -> None:
     writer.writerow([csv_cell(cell if isinstance(cell, int | float) else str(cell)) for cell in cells])
-
-
-def _pipes(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", printable(text))
 
 
 def _latex(text: str) -> str:

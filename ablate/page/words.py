@@ -77,7 +77,9 @@ def sentence(verdict: "Verdict", baseline: str) -> str:
     if verdict.word != "not told apart":
         return f"{verdict.point} is {verdict.word} than {baseline}: {told}."
     shown = ""
-    if known(verdict.smallest_shown):
+    if known(verdict.smallest_shown) and verdict.smallest_shown >= 1:
+        shown = " So few runs could have shown no difference of rates four times in five."
+    elif known(verdict.smallest_shown):
         shown = f" A difference of {percent(verdict.smallest_shown)} points would have been found four times in five."
     return f"{verdict.point} and {baseline} are not told apart: {told}.{shown}"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from ablate.page.html import html_of
+from ablate.page.record import record_of
 from ablate.page.tables import csv_of, latex_of, markdown_of
 from common.files import replacing
 
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from ablate.results import Study
     from ablate.statistics import Verdict
 
-Format = Literal["html", "md", "csv", "tex"]
+Format = Literal["html", "md", "csv", "tex", "record"]
 
 
 def write_page(
     study: "Study", judged: "Iterable[Verdict]", folder: Path, formats: Sequence[Format] = ("html",), command: str = ""
 ) -> list[Path]:
-    """Write folder/report.FORMAT for every format; the files. Atomic.
+    """Write folder/report.FORMAT for every format, of a record folder/record.md; the files. Atomic.
 
     judged: verdicts of all numbers. command: what makes the page, which it shows.
     """
@@ -27,7 +28,7 @@ def write_page(
         verdicts.setdefault(verdict.metric, []).append(verdict)
     written = []
     for form in formats:
-        path = folder / f"report.{form}"
+        path = folder / ("record.md" if form == "record" else f"report.{form}")
         match form:
             case "html":
                 text = html_of(study, verdicts, path, command)
@@ -37,6 +38,8 @@ def write_page(
                 text = csv_of(study)
             case "tex":
                 text = latex_of(study, verdicts)
+            case "record":
+                text = record_of(study, verdicts, command)
             case _:
                 assert_never(form)
         with replacing(path) as temporary:

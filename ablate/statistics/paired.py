@@ -18,8 +18,9 @@ class OnSamePairs:
         """scores: float64 (R,P), cosines; issame: bool (P,); people: int (P,2), None where nobody knows; far: compare
         the TAR at this FAR, None for accuracy."""
         rates = [weighted_accuracy(row, issame) if far is None else weighted_tar(row, issame, far) for row in scores]
+        left = [weighted_accuracy(row, issame, anew=False) for row in scores] if far is None else None
         self._measured = np.array([rate(np.ones((len(issame), 1), np.int16))[0] for rate in rates])
-        self._resampled = Resampled(rates, len(issame), people)
+        self._resampled = Resampled(rates, len(issame), people, left)
 
     def compare(
         self, ours: Sequence[int], baseline: Sequence[int], cases: int = 1, measured: float | None = None

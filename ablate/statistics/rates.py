@@ -16,11 +16,11 @@ WeightedRate = Callable[[np.ndarray], np.ndarray]
 """Weights (P, B) -> rates (B,), float64."""
 
 
-def weighted_accuracy(scores: np.ndarray, issame: np.ndarray) -> WeightedRate:
+def weighted_accuracy(scores: np.ndarray, issame: np.ndarray, anew: bool = True) -> WeightedRate:
     """The ten-fold protocol's accuracy of pairs with cosines (P,), issame bool (P,): `verify_distances`.
 
-    Every pair stays in its fold, and each fold's threshold is chosen anew for every weighting: it moves with the pairs,
-    and intervals that leave it where it was are too narrow (docs/ablations.md).
+    Every pair stays in its fold. anew: each fold's threshold is chosen for every weighting; else all are left where
+    pairs of weight one have them.
     """
     thresholds = np.arange(0, LARGEST_DISTANCE, ACCURACY_STEP)
     first_accepting = np.searchsorted(thresholds, np.maximum(2 - 2 * scores, 0), "right")
@@ -36,14 +36,24 @@ def weighted_accuracy(scores: np.ndarray, issame: np.ndarray) -> WeightedRate:
     gain = np.where(issame[by_cell], 1, -1).astype(np.int32)[:, None]
     different = (~issame).astype(np.int32)[:, None]
 
-    def rate(weights: np.ndarray) -> np.ndarray:
+    def right_and_best(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weight judged well by fold and threshold (folds, places, B), and each fold's threshold (folds, B)."""
         sets = weights.shape[1]
         right = np.zeros((_FOLDS * places, sets), np.int32)
         right[cells] = np.add.reduceat(weights[by_cell] * gain, first_of_cell)
         right = right.reshape(_FOLDS, places, sets).cumsum(axis=1, dtype=np.int32)
         right += np.add.reduceat(weights * different, starts)[:, None]
-        best = np.argmax(right.sum(axis=0, dtype=np.int32) - right, axis=1)
-        held_out = np.take_along_axis(right, best[:, None], axis=1)[:, 0]
+        return right, np.argmax(right.sum(axis=0, dtype=np.int32) - right, axis=1)
+
+    as_measured = right_and_best(np.ones((len(scores), 1), np.int16))[1]
+    judged_well = ((first_accepting - lowest <= as_measured[fold, 0]) == issame).astype(np.int16)[:, None]
+
+    def rate(weights: np.ndarray) -> np.ndarray:
+        if anew:
+            right, best = right_and_best(weights)
+            held_out = np.take_along_axis(right, best[:, None], axis=1)[:, 0]
+        else:
+            held_out = np.add.reduceat(weights * judged_well, starts, dtype=np.int32)
         total = np.add.reduceat(weights, starts, dtype=np.int32)
         accuracy: np.ndarray = (held_out / np.maximum(total, 1)).mean(axis=0)
         return accuracy

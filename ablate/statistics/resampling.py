@@ -77,21 +77,37 @@ def resample(rates: Sequence[WeightedRate], draw: Draw, sets: int = RESAMPLES, s
 class Resampled:
     """R models on sets drawn by pairs, or by people where these repeat: the error of any mixture of their rates."""
 
-    def __init__(self, rates: Sequence[WeightedRate], pairs: int, people: np.ndarray | None) -> None:
-        """rates: of R models; people: int (P,2) of the P pairs, None where nobody knows."""
+    def __init__(
+        self,
+        rates: Sequence[WeightedRate],
+        pairs: int,
+        people: np.ndarray | None,
+        left: Sequence[WeightedRate] | None = None,
+    ) -> None:
+        """rates: of R models; people: int (P,2) of the P pairs, None where nobody knows. left: the same rates with
+        thresholds that are left where they were, for those whose choice would count double (docs/ablations.md)."""
+        self._readings = [rates] if left is None else [rates, left]
         self.over_people = people is not None and somebody_repeats(people)
         self.units = pairs
-        self._by_pairs = resample(rates, draw_pairs(pairs))
+        self._by_pairs = self._drawn(draw_pairs(pairs))
         if people is not None and self.over_people:
             self.units = len(np.unique(people))
-            self._by_people = resample(rates, draw_people(people))
-            self._by_impostors = resample(rates, draw_impostors(people))
+            self._by_people = self._drawn(draw_people(people))
+            self._by_impostors = self._drawn(draw_impostors(people))
 
     def error(self, mixture: np.ndarray) -> float:
         """Standard error of `mixture` (R,) of the rates, such as one's less another's: never below that of pairs drawn
         each for itself."""
-        variance = np.var(mixture @ self._by_pairs)
+        variance = _variance(mixture, self._by_pairs)
         if self.over_people:
-            of_people = np.var(mixture @ self._by_people) - 2 * np.var(mixture @ self._by_impostors)
+            of_people = _variance(mixture, self._by_people) - 2 * _variance(mixture, self._by_impostors)
             variance = max(variance, of_people)
         return float(np.sqrt(variance))
+
+    def _drawn(self, draw: Draw) -> list[np.ndarray]:
+        return [resample(rates, draw) for rates in self._readings]
+
+
+def _variance(mixture: np.ndarray, drawn: Sequence[np.ndarray]) -> float:
+    """The mean over the readings (R, sets): between thresholds chosen anew and left lies what they add once."""
+    return float(np.mean([np.var(mixture @ rates) for rates in drawn]))

@@ -55,6 +55,9 @@ class TrainConfig(Section):
     best_by: Text | None = Field(None, description="SET.METRIC of the checkpoint kept and exported as the best")
     verify: Verify = "sample"
     warm: Warm = "auto"
+    track: Literal["off", "trackio", "wandb", "mlflow"] = Field(
+        "off", description="an experiment tracker that is told the numbers too; must be installed, may fail"
+    )
 
     @model_validator(mode="after")
     def _every_option_counts(self) -> Self:

@@ -1,9 +1,8 @@
 """Run a Python program that ends with the process that started it, even when that is killed -9.
 
-python -m common.ranks.leash PARENT -m distill train --config configs/lfw.toml
+    subprocess.Popen(leashed(["-m", "distill", "train", "--config", "configs/lfw.toml"]))
 
-PARENT is the starter's process number. On Linux the kernel sends SIGTERM when the starter's thread ends; elsewhere this
-only starts the program.
+On Linux the kernel sends SIGTERM when the starter's thread ends; elsewhere this only starts the program.
 """
 
 import ctypes
@@ -17,7 +16,8 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h; exec keeps it
 
 def leashed(arguments: Sequence[str]) -> list[str]:
     """The command that runs `python ARGUMENTS` on a leash of this process."""
-    return [sys.executable, "-m", "common.ranks.leash", str(os.getpid()), *arguments]
+    run = "import sys; from common.ranks.leash import main; main(sys.argv[1:])"  # -m would warn: its door imports it
+    return [sys.executable, "-c", run, str(os.getpid()), *arguments]
 
 
 def main(arguments: list[str]) -> None:
@@ -26,7 +26,3 @@ def main(arguments: list[str]) -> None:
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
     if os.getppid() == int(arguments[0]):  # it may have died before the call above
         os.execv(sys.executable, [sys.executable, *arguments[1:]])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -78,7 +78,7 @@ def start_of(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it ended after its file was opened
         pass
     if os.path.isdir("/proc/self"):
         return ""

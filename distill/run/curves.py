@@ -1,4 +1,4 @@
-"""A run's curves: one JSON object a line, and the same numbers for TensorBoard."""
+"""A run's curves: one JSON object a line, and the same numbers for TensorBoard and an experiment tracker."""
 
 import json
 import math
@@ -14,7 +14,9 @@ from common.config import Config
 from common.documents import read_regular
 from common.errors import DataError, UserError
 from common.files import replacing, sync
-from distill.run.board import Board
+from distill.run.board import Board, charted, tag_of
+from distill.run.console import say
+from distill.run.tracker import Tracker
 
 _LINE = TypeAdapter(dict[str, float | None])
 _REMEDY = "move it away: the run goes on without its earlier curves"
@@ -39,10 +41,13 @@ class Curves:
             sync(run_dir)
             self._board = Board(run_dir, step)
         self._always: str | None = None
+        self._step = step
+        self._tracker: Tracker | None = None
 
     def describe(self, config: Config) -> None:
-        """The configuration for TensorBoard; a chart of `train.best_by` is always there."""
+        """The configuration for TensorBoard and the tracker; a chart of `train.best_by` is always there."""
         self._always = config.train.best_by
+        self._tracker = Tracker(config, self._step)
         with self._writing():
             self._board.describe(config)
 
@@ -53,6 +58,12 @@ class Curves:
         with self._writing():
             self._file.write(json.dumps({"step": step, **finite}) + "\n")
             self._board.add(step, numbers, self._always)
+        if self._tracker is not None:
+            self._tracker.add(step, {tag_of(name): numbers[name] for name in charted(numbers, self._always)})
+
+    def news(self) -> list[str]:
+        """What a tracker could not do since this was last asked, a line each."""
+        return [] if self._tracker is None else self._tracker.news()
 
     def sync(self) -> None:
         """Wait until all lines are on the disk: a checkpoint counts on those before it."""
@@ -69,6 +80,8 @@ class Curves:
                 os.fsync(self._file.fileno())
             self._file.close()
             self._board.close()
+        for line in [] if self._tracker is None else self._tracker.close():
+            say(line)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

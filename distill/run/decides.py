@@ -35,7 +35,8 @@ FREE: dict[str, str] = {
     "head": "recipe",  # the values it stands for are in the others
     # distill/run/resume.py holds the global batch fast, which ranks may share out in another way.
     "terms": "",
-    "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify warm",
+    "train": "batch_size workers log_every keep_checkpoints checkpoint_minutes evaluate_every best_by verify warm "
+    "track",
     "evaluate": "batch_size flip workers precision compile far ranks sets teacher origin",
 }
 # Where neither head nor terms read the teacher, its numbers cannot reach the student.

@@ -1,7 +1,11 @@
-"""What leaves a run: a student as a file that opens without further options."""
+"""What leaves a run: a student as a file that opens without further options, and what its training took."""
 
 import json
+import platform
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from common.backbones import backbone_size
 from common.config import Config
@@ -24,9 +28,30 @@ def export(config: Config, trainer: Trainer, name: str, step: int) -> None:
     save_weights(trainer.exported(), config.run_dir / name, {**contract.to_metadata(), **about})
 
 
-def write_summary(config: Config, progress: Progress) -> None:
-    """What the run took, and its best evaluation."""
+def write_summary(config: Config, progress: Progress, device: torch.device) -> None:
+    """What the run took and was computed with, and its best evaluation."""
     summary: dict[str, Any] = {"seconds": round(progress.seconds, 1), "steps": progress.step, "ranks": world_size()}
+    summary["computed_with"] = computed_with(device)
     if progress.best is not None:
         summary["best"] = progress.best.model_dump()
     write_json(config.run_dir / "summary.json", summary)
+
+
+def computed_with(device: torch.device) -> dict[str, str | int]:
+    """Device, threads and versions of this process, as its last one has them."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

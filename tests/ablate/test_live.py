@@ -4,9 +4,8 @@ import io
 
 from rich.console import Console
 
-from ablate.file import read_ablation
 from ablate.live import LiveTable
-from ablate.points import expand
+from ablate.points import expand, read_ablation
 
 
 def table_of(written):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.file import read_ablation
-from ablate.points import expand
+from ablate.points import expand, read_ablation
 from common.config import load_config
 from common.errors import ConfigError
 

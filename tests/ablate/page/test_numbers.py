@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ablate.page import write_page
-from ablate.page.curves import learning_curves
+from ablate.page.curves import drawn_folders, learning_curves
 from ablate.page.leaderboard import boards
 from ablate.page.rates import Evaluated, rate_curves
 from ablate.page.savings import faces_spared
@@ -83,6 +83,17 @@ def test_curves_keep_both_ends_and_leave_out_what_a_kill_cut(tmp_path: Path) -> 
     assert curve["x"] == sorted(curve["x"])
 
 
+def test_a_run_that_is_not_done_cuts_no_curve_of_finished_ones_short(study: Study) -> None:
+    of_one = [run for run in study.runs if run.point == BASELINE]
+    half = [replace(run, status="running" if run is of_one[0] else "done") for run in of_one]
+    assert drawn_folders(half) == [None, *(run.folder for run in of_one[1:])]
+    begun = [replace(run, status="running") for run in of_one]
+    assert drawn_folders(begun) == [run.folder for run in of_one], "else there would be none"
+    nothing = learning_curves([None, of_one[1].folder], study.metrics)["runs"]
+    assert nothing[0] == {}
+    assert nothing[1]
+
+
 def test_a_page_of_hundreds_of_runs_stays_small(study: Study, tmp_path: Path) -> None:
     runs = [replace(run, point=f"{run.point} {copy}") for copy in range(15) for run in study.runs]
     [page] = write_page(replace(study, runs=runs, baseline=runs[0].point), [], tmp_path)
@@ -115,6 +126,9 @@ def test_sentences_say_direction_size_and_what_could_have_been_shown() -> None:
     nothing = sentence(verdict("not told apart", 0.004, p_holm=0.4), "adaface")
     assert "not told apart: +0.40 points" in nothing
     assert "1.30 points would have been found" in nothing
+    hopeless = sentence(verdict("not told apart", 0.004, smallest_shown=2.9234), "adaface")
+    assert hopeless.endswith("So few runs could have shown no difference of rates four times in five.")
+    assert "292" not in hopeless, "rates differ by 100 points at most"
     nan = float("nan")
     untested = sentence(verdict("not told apart", 0.004, low=nan, high=nan, p=nan, p_holm=nan, smallest_shown=nan), "b")
     assert untested == "cosface and b are not told apart: +0.40 points."

@@ -76,3 +76,20 @@ def test_golden_distances_give_the_accuracy_and_tar_of_the_protocol(golden, feat
     assert weighted_accuracy(scores, issame)(ones)[0] == pytest.approx(result.accuracy, abs=1e-12)
     for far, point in result.tar_at_most_far.items():
         assert weighted_tar(scores, issame, far)(ones)[0] == point.tar
+
+
+def test_thresholds_that_are_left_are_those_of_the_set_as_measured():
+    rng = np.random.default_rng(3)
+    issame = np.tile([True, False], 60)
+    scores = rng.normal(size=120) / 4 + issame / 3
+    result = verify_distances(np.maximum(2 - 2 * scores, 0), issame)
+    weights = rng.poisson(1.0, (120, 5)).astype(np.int16)
+    fold = np.repeat(np.arange(10), 12)
+    well = (np.maximum(2 - 2 * scores, 0) < np.array(result.fold_thresholds)[fold]) == issame
+    expected = [
+        np.mean([weights[fold == k, s] @ well[fold == k] / weights[fold == k, s].sum() for k in range(10)])
+        for s in range(5)
+    ]
+    np.testing.assert_allclose(weighted_accuracy(scores, issame, anew=False)(weights), expected)
+    anew = weighted_accuracy(scores, issame)(weights)
+    assert not np.allclose(anew, expected)

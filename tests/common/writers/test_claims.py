@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
+from common.writers import workers
 from common.writers.claims import Claims, at_work, claimed_parts, claims_folder, workers_of
 
 FORK = multiprocessing.get_context("fork")
@@ -159,3 +160,11 @@ def test_half_a_record_is_a_living_process_until_it_is_stale(folder):
     (claims_folder(folder) / "half").write_text(json.dumps({"what": "a"})[:5])
     with at_work(folder, "a repair", stale=STALE):
         assert not (claims_folder(folder) / "half").exists()
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_no_more(monkeypatch):
+    def ended(self) -> str:
+        raise ProcessLookupError(3, "No such process")  # read(2) of /proc/PID/stat after its end
+
+    monkeypatch.setattr(workers.Path, "read_text", ended)
+    assert workers.start_of(os.getpid()) == ""

@@ -11,9 +11,10 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from ablate.changes import changes_of, short_keys, value_text
-from ablate.file import AblateSection, Ablation
-from ablate.identity import DIGITS, cache_identity, digest_of
+from ablate.points.changes import changes_of, short_keys, value_text
+from ablate.points.file import AblateSection, Ablation
+from ablate.points.identity import DIGITS, cache_identity, digest_of
+from ablate.points.subsets import Cut, cut_changes, taken_apart
 from common.config import Change, Config, checked
 from common.errors import ConfigError, IdleOptionError
 
@@ -23,7 +24,8 @@ RUNS = Path("runs")
 @dataclass(frozen=True)
 class PlannedRun:
     """One run: its point (without the seed), what that changes, and the resolved configuration; `digest` is "" for a
-    plain experiment, which runs under its own name."""
+    plain experiment, which runs under its own name. Of some of the people: the experiment of all of them, whose caches
+    are cut, by path, into the run's."""
 
     point: str
     case: str
@@ -32,6 +34,8 @@ class PlannedRun:
     changes: tuple[Change, ...]
     config: Config
     digest: str
+    whole: Config | None = None
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -66,6 +70,8 @@ class _Point:
     changes: tuple[Change, ...]
     config: Config
     digest: str
+    whole: Config | None
+    cuts: dict[str, Cut]
 
 
 def expand(ablation: Ablation, ranks: int = 1) -> Expansion:
@@ -138,13 +144,20 @@ def _resolved(
             name = _name(ablation, case, kept, names)
             if any(keys[0] == "name" or keys == ("train", "seed") for keys, _ in changes):
                 raise ConfigError(f"{ablation.path}: {name}: seeds are for ablate.seeds, a name is made: remove it")
+            where = f"{ablation.path}: {name}:"
+            of_experiment, subset = taken_apart(changes, where)
             try:
-                config = checked(ablation.written, (*changes, *ablation.overrides), f"{ablation.path}: {name}:")
+                whole = checked(ablation.written, (*of_experiment, *ablation.overrides), where)
             except IdleOptionError as error:
                 first = first or error
                 continue
-            config = _with_its_cache(ablation, config, base, changes)
-            return _Point(name, case, kept, changes, config, digest_of(config, ranks)), set(dropped)
+            config = whole = _with_its_cache(ablation, whole, base, changes)
+            cuts: dict[str, Cut] = {}
+            if subset is not None:
+                cut, cuts = cut_changes(whole, subset)
+                config = checked(ablation.written, (*of_experiment, *ablation.overrides, *cut), where)
+            digest = digest_of(config, ranks)
+            return _Point(name, case, kept, changes, config, digest, whole if cuts else None, cuts), set(dropped)
     assert first is not None
     raise first
 
@@ -165,7 +178,8 @@ def _run(ablation: Ablation, point: _Point, seed: int, ranks: int, folders: Mapp
     readable = re.sub(r"[^A-Za-z0-9._]+", "-", f"{ablation.name}-{point.name}").strip("-._")[:60]
     name = folders.get(digest, f"{readable}-seed{seed}-{digest}")
     config = seeded.model_copy(update={"name": name})
-    return PlannedRun(point.name, point.case, point.axes, seed, point.changes, config, digest)
+    whole = None if point.whole is None else point.whole.model_copy(update={"name": name})
+    return PlannedRun(point.name, point.case, point.axes, seed, point.changes, config, digest, whole, point.cuts)
 
 
 def _folders_by_digest() -> dict[str, str]:
