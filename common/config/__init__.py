@@ -13,10 +13,9 @@ from common.config.recipes import RECIPES
 from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
 from common.config.train import TrainConfig, Verify, Warm
-from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
+from common.config.views import ViewOrder, ViewsConfig
 
 __all__ = [
-    "OPERATIONS",
     "RECIPES",
     "CacheConfig",
     "Change",

@@ -14,7 +14,8 @@ DECIDING: dict[str, str] = {
     "teacher": "weights revision architecture embedding_size size channel_order mean std precision channels_last "
     "compile",
     "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "
-    "contrast saturation low_resolution_probability low_resolution_side",
+    "contrast saturation low_resolution_probability low_resolution_side randaugment_operations randaugment_magnitude "
+    "randaugment_geometry",
     "cache": "path also dtype confidence on_bad_image",
     "student": "backbone embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "

@@ -1,4 +1,4 @@
-"""Reference digests of rendered views: `python -m tests.common.faces.augment_reference` prints what this machine makes.
+"""Reference digests of rendered views: `python -m tests.common.faces.views.reference` prints what this machine makes.
 
 The stored numbers are fixed for ever, since caches are bound to the pixels behind them.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from common.faces.views import Views, pixel_digest
 
-STORED = Path(__file__).parents[2] / "golden" / "views.json"
+STORED = Path(__file__).parents[3] / "golden" / "views.json"
 ALWAYS = {"crop_probability": 1.0, "photometric_probability": 1.0, "low_resolution_probability": 1.0}
 CASES = {
     "none": Views("none"),
@@ -19,6 +19,10 @@ CASES = {
     "adaface": Views("adaface", seed=3, count=24),
     "flip+adaface": Views("flip+adaface", seed=2**40 + 3, count=24),
     "adaface, every operation": Views("adaface", seed=3, count=64, **ALWAYS),
+    "randaugment": Views("randaugment", seed=3, count=48),
+    "flip+randaugment, strong": Views(
+        "flip+randaugment", 2**40 + 3, 24, randaugment_operations=4, randaugment_magnitude=10, randaugment_geometry=1
+    ),
 }
 SIZES = ((112, 112), (112, 96), (61, 133))
 
