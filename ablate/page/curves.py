@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.documents import read_regular
 from common.errors import UserError
+from distill.histograms import is_share
 
 # Numbers of all curves of a page together, and the fewest and most places of one curve.
 _BUDGET, _FEWEST, _MOST = 40_000, 16, 120
@@ -47,7 +48,7 @@ def _read(path: Path) -> dict[str, list[tuple[float, float]]]:
         if epoch is None:
             continue
         for name, value in numbers.items():
-            if name not in _PLACES and value is not None:
+            if name not in _PLACES and not is_share(name) and value is not None:
                 found.setdefault(name, []).append((epoch, value))
     return {name: curve for name, curve in found.items() if len(curve) > 1}
 

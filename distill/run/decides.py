@@ -19,7 +19,7 @@ DECIDING: dict[str, str] = {
     "cache": "path also dtype confidence on_bad_image",
     "student": "backbone embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
-    "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
+    "geometry_k geometry_warmup geometry_threshold geometry_penalty precision logits_mib split_classes sample_rate",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "
     "power warmup_epochs precision channels_last compile graphs deterministic seed",
     "evaluate": "",
