@@ -10,14 +10,14 @@ from common.faces.evaluation_sets import write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
 from common.faces.listed import write_list
 from common.faces.philox import four_words, signed_words, words
-from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
+from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, encode_png, refuse_mixed_sizes
 from common.faces.record_chunks import CHUNK, MAGIC
 from common.faces.recordio import Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
 from common.faces.source import ALIGNER, NAMES, FaceSource, aligner_text, read_aligner
 from common.faces.sources import open_faces, open_source
 from common.faces.subset import SELECTION, SubsetSource
-from common.faces.views import Views, pixel_digest, view_numbers
+from common.faces.views import Views, at_resolution, pixel_digest, view_numbers
 
 __all__ = [
     "ALIGNER",
@@ -31,9 +31,11 @@ __all__ = [
     "SubsetSource",
     "Views",
     "aligner_text",
+    "at_resolution",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",
+    "encode_png",
     "epoch_order",
     "four_words",
     "open_faces",

@@ -54,6 +54,13 @@ def resize(rgb: np.ndarray, size: tuple[int, int], interpolation: int) -> np.nda
         return cv2.resize(rgb, size, interpolation=interpolation)
 
 
+def at_resolution(rgb: np.ndarray, side: int) -> np.ndarray:
+    """The picture shrunk until its longer side has so many pixels (means of areas), and enlarged again (bicubic)."""
+    height, width = rgb.shape[:2]
+    small = max(1, round(width * side / max(height, width))), max(1, round(height * side / max(height, width)))
+    return resize(resize(rgb, small, cv2.INTER_AREA), (width, height), cv2.INTER_CUBIC)
+
+
 def affine(rgb: np.ndarray, matrix: tuple[int, int, int, int, int, int]) -> np.ndarray:
     """uint8 (H,W,3): pixel (x,y) shows the picture's (a x + b y + c, d x + e y + f).
 
