@@ -23,7 +23,7 @@ from common.faces import Records, Views, decode_rgb, encode_jpeg
 GOALS = {
     **dict.fromkeys(("none", "flip"), 3000),
     **dict.fromkeys(("adaface", "flip+adaface"), 1000),
-    **dict.fromkeys(("randaugment", "flip+randaugment"), 2000),
+    **dict.fromkeys(("randaugment", "flip+randaugment", "mixface"), 2000),
 }
 ROUNDS = 5
 
@@ -72,10 +72,13 @@ def main(rec: Path | None, count: int) -> None:
     for _ in range(ROUNDS):
         decoding.append(rate(lambda i: decode_rgb(jpegs[i], "benchmark"), len(jpegs)))
         for policy, v in views.items():
-            whole[policy].append(
-                rate(lambda i, v=v: v.render(decode_rgb(jpegs[i], "benchmark"), i, i % v.count), len(jpegs))
-            )
-            alone[policy].append(rate(lambda i, v=v: v.render(faces[i], i, i % v.count), len(faces)))
+
+            def shown(i: int, face: Callable[[int], np.ndarray], v: Views = v) -> np.ndarray:
+                other = v.partner(i, i % v.count, len(jpegs))
+                return v.render(face(i), i, i % v.count, other=None if other is None else face(other))
+
+            whole[policy].append(rate(lambda i: shown(i, lambda n: decode_rgb(jpegs[n], "benchmark")), len(jpegs)))
+            alone[policy].append(rate(lambda i: shown(i, faces.__getitem__), len(faces)))
     base, size = statistics.median(decoding), statistics.mean(map(len, jpegs))
     print(f"{len(jpegs):,} faces of {size:,.0f} bytes, {faces[0].shape[0]} pixels high; medians of {ROUNDS} rounds;")
     print(f"one core of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; decoding alone {base:,.0f} faces/s")

@@ -22,6 +22,7 @@ OPERATIONS = {
 OPTIONS = {
     "adaface": tuple(name for probability, ranges in OPERATIONS.items() for name in (probability, *ranges)),
     "randaugment": ("randaugment_operations", "randaugment_magnitude", "randaugment_geometry"),
+    "mixface": ("mixface_weight",),
 }
 
 
@@ -33,7 +34,16 @@ class ViewsConfig(Section):
     greatest departure of their factor from 1.
     """
 
-    policy: Literal["none", "flip", "adaface", "flip+adaface", "randaugment", "flip+randaugment"] = "flip"
+    policy: Literal[
+        "none",
+        "flip",
+        "adaface",
+        "flip+adaface",
+        "randaugment",
+        "flip+randaugment",
+        "mixface",
+        "flip+mixface",
+    ] = "flip"
     seed: int = Field(0, ge=0, lt=2**63)
     count: Annotated[int, Field(gt=0, le=MOST_VIEWS)] | None = Field(
         None, description="views a sample: `none` has 1 and `flip` has 2; the others as many as wanted, 8 unless said"
@@ -56,6 +66,10 @@ class ViewsConfig(Section):
         0.2, description="what rotation, shear and shift have of the paper's ranges, since a face is aligned"
     )
 
+    mixface_weight: tuple[Fraction, Fraction] = Field(
+        (0.5, 1.0), description="of a face in its mixture with another, uniform in the range"
+    )
+
     @property
     def number(self) -> int:
         """V, the number of views of a sample."""
@@ -65,6 +79,11 @@ class ViewsConfig(Section):
     def parts(self) -> tuple[str, ...]:
         """What the policy is made of: none of these, `flip`, and a key of OPTIONS."""
         return tuple(part for part in self.policy.split("+") if part != "none")
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a view is of one person; a mixture is of two."""
+        return "mixface" not in self.parts
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -81,6 +100,12 @@ class ViewsConfig(Section):
                 self._refuse_idle(names, f"with policy = {self.policy!r}")
         if "adaface" in self.parts:
             self._check_adaface()
+        for name in ("crop_area", "low_resolution_side", "mixface_weight"):
+            least, greatest = getattr(self, name)
+            if least > greatest:
+                raise ValueError(f"{name} is (least, greatest), not ({least}, {greatest})")
+        if self.mixface_weight == (1, 1):
+            raise ValueError("mixface_weight = [1, 1] mixes nothing in: take 'none' or 'flip'")
         return self
 
     def _check_adaface(self) -> None:
@@ -89,7 +114,3 @@ class ViewsConfig(Section):
                 self._refuse_idle(ranges, f"with {probability} = 0")
         if not any(getattr(self, probability) for probability in OPERATIONS):
             raise ValueError("policy does nothing with all its probabilities at 0: take 'none' or 'flip'")
-        for name in ("crop_area", "low_resolution_side"):
-            least, greatest = getattr(self, name)
-            if least > greatest:
-                raise ValueError(f"{name} is (least, greatest), not ({least}, {greatest})")

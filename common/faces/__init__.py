@@ -2,7 +2,7 @@
 
 faces = open_source("data/faces_emore")      RecordIO or folders; labels, names, encoded pictures
 views = Views("flip", seed=0)                pure functions of (seed, sample, view)
-views.render(faces.rgb(17), faces.number(17), view=1)
+shown_face(faces, views, 17, view=1, rgb=faces.rgb(17))
 """
 
 from common.faces.epochs import epoch_order
@@ -14,6 +14,7 @@ from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, encode
 from common.faces.record_chunks import CHUNK, MAGIC
 from common.faces.recordio import Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.showing import shown_face
 from common.faces.source import ALIGNER, NAMES, FaceSource, aligner_text, read_aligner
 from common.faces.sources import open_faces, open_source
 from common.faces.subset import SELECTION, SubsetSource
@@ -44,6 +45,7 @@ __all__ = [
     "read_aligner",
     "refuse_mixed_sizes",
     "resized",
+    "shown_face",
     "signed_words",
     "view_numbers",
     "words",

@@ -15,7 +15,7 @@ DECIDING: dict[str, str] = {
     "compile",
     "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "
     "contrast saturation low_resolution_probability low_resolution_side randaugment_operations randaugment_magnitude "
-    "randaugment_geometry",
+    "randaugment_geometry mixface_weight",
     "cache": "path also dtype confidence on_bad_image",
     "student": "backbone embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from common.config import ViewsConfig
 from common.errors import ConfigError
 from common.faces.views.adaface import augment
+from common.faces.views.mixface import mixface, partner_of
 from common.faces.views.randaugment import randaugment
 
 
@@ -24,8 +25,8 @@ class Views:
 
     `none`: one view, the face as stored. `flip`: exactly two, 0 as stored and 1 mirrored; they cover all of the
     reference recipe's augmentation, so nothing is lost by caching them. `adaface`, `randaugment`: V draws of
-    common/faces/views/adaface.py or randaugment.py. `flip+adaface`, `flip+randaugment`: the same, of the mirrored face
-    in odd views, so that both directions are covered evenly.
+    common/faces/views/adaface.py or randaugment.py. `mixface`: V mixtures with other faces. With `flip+` before them:
+    the same, of the mirrored face in odd views, so that both directions are covered evenly.
     """
 
     def __init__(self, policy: str, seed: int = 0, count: int | None = None, **options: Any) -> None:
@@ -71,10 +72,22 @@ class Views:
     def _parts(self) -> tuple[str, ...]:
         return self._config.parts
 
-    def render(self, rgb: np.ndarray, sample: int, view: int, out: np.ndarray | None = None) -> np.ndarray:
+    def partner(self, sample: int, view: int, faces: int) -> int | None:
+        """The number of the other face, of so many, that a view mixes in; None for policies that mix none in."""
+        return partner_of(self._config, sample, view, faces) if "mixface" in self._parts else None
+
+    def render(
+        self,
+        rgb: np.ndarray,
+        sample: int,
+        view: int,
+        out: np.ndarray | None = None,
+        other: np.ndarray | None = None,
+    ) -> np.ndarray:
         """uint8 (H,W,3) RGB of one view, contiguous; the input is not changed unless it is `out`, and may be the view.
 
-        out: contiguous uint8 (H,W,3), where a mirrored face is put if it is of that size.
+        out: contiguous uint8 (H,W,3), where a mirrored face is put if it is of that size. other: the picture of
+        `partner`, where there is one; it stays as it is.
         """
         if not 0 <= view < self.count:
             raise IndexError(f"view {view} of sample {sample}: there are {self.count}")
@@ -88,6 +101,9 @@ class Views:
             return augment(rgb, self._config, sample, view)
         if "randaugment" in self._parts:
             return randaugment(rgb, self._config, sample, view)
+        if "mixface" in self._parts:
+            assert other is not None, "the policy mixes in another face: pass that of `partner`"
+            return mixface(rgb, other, self._config, sample, view)
         return rgb
 
     def describe(self) -> dict[str, Any]:

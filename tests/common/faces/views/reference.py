@@ -24,6 +24,7 @@ CASES = {
         "flip+randaugment", 2**40 + 3, 24, randaugment_operations=4, randaugment_magnitude=10, randaugment_geometry=1
     ),
 }
+MIXED = {"mixface": Views("mixface", seed=3, count=16), "flip+mixface": Views("flip+mixface", 2**40 + 3, 16)}
 SIZES = ((112, 112), (112, 96), (61, 133))
 
 
@@ -35,13 +36,18 @@ def picture(height: int, width: int) -> np.ndarray:
     )
 
 
-def digests() -> Iterator[tuple[str, list[int]]]:
-    """CRC-32 of every view of sample 17, case by case."""
+def stored() -> Iterator[tuple[str, list[int]]]:
+    """CRC-32 of every view of sample 17, case by case; of mixtures with whom, too."""
     for height, width in SIZES:
         rgb = picture(height, width)
         for name, views in CASES.items():
             yield f"{height}x{width} {name}", [pixel_digest(views.render(rgb, 17, v)) for v in range(views.count)]
+        other = 255 - rgb[::-1]
+        for name, views in MIXED.items():
+            digests = [pixel_digest(views.render(rgb, 17, v, other=other)) for v in range(views.count)]
+            partners = [views.partner(17, v, 5_822_653) or 0 for v in range(views.count)]
+            yield f"{height}x{width} {name}", [*digests, *partners]
 
 
 if __name__ == "__main__":
-    print("{\n" + ",\n".join(f"{json.dumps(name)}: {values}" for name, values in digests()) + "\n}")
+    print("{\n" + ",\n".join(f"{json.dumps(name)}: {values}" for name, values in stored()) + "\n}")

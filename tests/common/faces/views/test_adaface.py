@@ -23,7 +23,7 @@ from common.config.views import OPTIONS
 from common.errors import ConfigError
 from common.faces.philox import four_words
 from common.faces.views import Views, adaface, arithmetic, pixel_digest
-from tests.common.faces.views.reference import ALWAYS, STORED, digests, picture
+from tests.common.faces.views.reference import ALWAYS, STORED, picture, stored
 
 ROOT = Path(__file__).parents[4]
 NEVER = dict.fromkeys(ALWAYS, 0.0)
@@ -37,7 +37,7 @@ def digest(pair: tuple[int, int]) -> int:
 
 def test_pixels_are_pinned():
     """Changing these numbers would silently unbind every cache made before."""
-    assert dict(digests()) == json.loads(STORED.read_text())
+    assert dict(stored()) == json.loads(STORED.read_text())
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_manifest_and_an_experiment_file_make_the_same_views(policy):
 
 
 def test_a_manifest_names_everything_that_changes_a_pixel():
-    of_a_policy = set().union(*(Views(policy).describe() for policy in ("adaface", "randaugment")))
+    of_a_policy = set().union(*(Views(policy).describe() for policy in ("adaface", "randaugment", "mixface")))
     assert of_a_policy == set(ViewsConfig.model_fields) - {"order"}
     assert not set(Views("adaface").describe()) & set(OPTIONS["randaugment"])
     assert set(Views("flip").describe()) == {"policy", "seed", "count"}
