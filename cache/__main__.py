@@ -243,10 +243,10 @@ def audit(
 @click.option("--first", type=click.IntRange(1), help="So many people, the first ones.")
 @click.option("--sample", type=click.IntRange(1), help="So many people, drawn with --seed.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--at-least", type=click.IntRange(1), help="Everybody with so many faces.")
+@click.option("--rest-of", type=click.Path(path_type=Path), help="Everybody who is not in this subset.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new cache.")
-def subset(
-    config: Config, root: Path, people: Path | None, first: int | None, sample: int | None, seed: int, out: Path
-) -> None:
+def subset(config: Config, root: Path, out: Path, **choice: Any) -> None:
     """Cut some people out of a cache into one of their own, which students can be trained from."""
     from cache.people import chosen_people
     from cache.reader import TeacherCache
@@ -255,7 +255,7 @@ def subset(
 
     source = open_faces(config, root)
     cache = TeacherCache(config.cache_dir)
-    made = cut_out(cache, source, chosen_people(source.people, people, first, sample, seed), out)
+    made = cut_out(cache, source, chosen_people(source, cache.counts, **choice), out)
     say(f"{out}: {len(made):,} faces of {made.num_classes:,} people. To train from it, in the experiment file:")
     say(f'faces = {{ subset = "{out}" }}\ncache = {{ path = "{out}" }}')
 

@@ -1,4 +1,4 @@
-"""Which people a subset has: those that a file names, the first ones, or a sample."""
+"""Which people a subset has: those a file names, the first ones, a sample, those of many faces, or all others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,26 +6,40 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ConfigError, DataError
-from common.faces import words
+from common.faces import FaceSource, SubsetSource, words
 
 STREAM_SUBSET = 21
 
 
 def chosen_people(
-    names: Sequence[str], file: Path | None = None, first: int | None = None, sample: int | None = None, seed: int = 0
+    source: FaceSource,
+    counts: np.ndarray,
+    people: Path | None = None,
+    first: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    at_least: int | None = None,
+    rest_of: Path | None = None,
 ) -> np.ndarray:
-    """Labels, rising, of the people that one of `file`, `first` and `sample` chooses; names: of all, by label.
+    """Labels, rising, of the people that one of the choices takes: a file of them, the first ones, a sample by a seed,
+    those of so many faces, all who are not in the subset of a cache that was cut out.
 
-    Raises ConfigError when not exactly one of the three is given, and DataError as `named_people`.
+    counts: int (people,), faces of each. Raises ConfigError when not exactly one choice is given, and DataError as
+    `named_people` and `SubsetSource.open`.
     """
-    if sum(choice is not None for choice in (file, first, sample)) != 1:
-        raise ConfigError("choose the people by one of --people, --first and --sample")
-    if file is not None:
-        return named_people(file, names)
+    if sum(choice is not None for choice in (people, first, sample, at_least, rest_of)) != 1:
+        raise ConfigError("choose the people by one of --people, --first, --sample, --at-least and --rest-of")
+    everybody = np.arange(source.num_classes)
+    if people is not None:
+        return named_people(people, source.people)
     if first is not None:
-        return np.arange(min(first, len(names)))
+        return everybody[:first]
+    if at_least is not None:
+        return everybody[counts >= at_least]
+    if rest_of is not None:
+        return np.setdiff1d(everybody, source.labels[SubsetSource.open(rest_of, source).samples])
     assert sample is not None
-    return sampled_people(len(names), sample, seed)
+    return sampled_people(source.num_classes, sample, seed)
 
 
 def named_people(file: Path, people: Sequence[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cache.reader import TeacherCache
 from common.errors import DataError
-from common.faces import FaceSource, Views, decoder_version, pixel_digest, words
+from common.faces import FaceSource, Views, decoder_version, pixel_digest, shown_face, words
 from common.models import FaceModel
 
 STREAM_REPLAY = 3
@@ -95,7 +95,7 @@ def _render_again(
     jpeg, face = b"", None
     try:
         jpeg = source.jpeg(sample)
-        face = views.render(source.decode(jpeg, sample), source.number(sample), view)
+        face = shown_face(source, views, sample, view, source.decode(jpeg, sample))
     except DataError as error:
         if isinstance(error.__cause__, OSError):
             raise

@@ -34,6 +34,7 @@ from distill.run import (
     new_trainer,
     open_cache,
     refuse_full_disk,
+    refuse_mixtures,
     refuse_precision,
     refuse_unusable,
     resume_run,
@@ -54,6 +55,8 @@ def plan_training(config: Config, root: Path, device: str = "auto", ranks: int =
         if where is not None:
             refuse_precision(config.train.precision, where)
             refuse_graphs(config, where, ranks)
+    with _noted(plan):
+        refuse_mixtures(config)
     train, head = config.train, config.head
     samples, identities = plan_faces(plan, config, root)
     with torch.device("meta"):

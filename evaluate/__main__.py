@@ -10,6 +10,7 @@ python -m evaluate compare report-a report-b
 python -m evaluate errors --model student.safetensors --on lfw=lfw.bin --out sheets
 python -m evaluate search --gallery people.npz --probes new.npz --out neighbours.csv
 python -m evaluate calibrate --model student.safetensors --on lfw=lfw.bin --far 1e-3,1e-2
+python -m evaluate derive lfw.bin lfw_at16.bin --probe-side 16
 """
 
 from collections.abc import Mapping
@@ -110,6 +111,20 @@ def compare(reports: tuple[Path, ...]) -> None:
     from evaluate.report import comparison_table, read_reports
 
     show(comparison_table(read_reports(reports)))
+
+
+@main.command("derive")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--pairs", metavar="START:STOP", help="A part of the pairs, as 0:600; both kinds mixed evenly.")
+@click.option("--probe-side", type=click.IntRange(1, 4096), help="Pixels the second picture is shrunk to, and back.")
+def derive_set(source: Path, out: Path, pairs: str | None, probe_side: int | None) -> None:
+    """Make a `.bin` set of another: a part of its pairs, or the same pairs with poor probes."""
+    from evaluate.derive import derive, parse_part
+
+    if pairs is None and probe_side is None:
+        raise click.UsageError("say --pairs, --probe-side or both: what is to be different?")
+    say(derive(source, out, parse_part(pairs) if pairs is not None else None, probe_side))
 
 
 @main.command()

@@ -35,7 +35,11 @@ def test_no_two_view_policies_show_the_same():
     rgb = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     shown = {policy: Views(policy) for policy in POLICIES}
     pictures = {
-        frozenset(pixel_digest(views.render(rgb, sample, view)) for sample in range(8) for view in range(views.count))
+        frozenset(
+            pixel_digest(views.render(rgb, sample, view, other=rgb[::-1]))
+            for sample in range(8)
+            for view in range(views.count)
+        )
         for views in shown.values()
     }
     assert len(pictures) == len(POLICIES)

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.documents import read_regular
 from common.errors import UserError
+from distill.histograms import is_share
 
 if TYPE_CHECKING:
     from ablate.results import Run
@@ -57,7 +58,7 @@ def _read(path: Path) -> dict[str, list[tuple[float, float]]]:
         if epoch is None:
             continue
         for name, value in numbers.items():
-            if name not in _PLACES and value is not None:
+            if name not in _PLACES and not is_share(name) and value is not None:
                 found.setdefault(name, []).append((epoch, value))
     return {name: curve for name, curve in found.items() if len(curve) > 1}
 

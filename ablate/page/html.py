@@ -24,6 +24,7 @@ from ablate.page.differences import differing_options
 from ablate.page.leaderboard import Board, boards
 from ablate.page.rates import Evaluated, rate_curves
 from ablate.page.savings import saved_text
+from ablate.page.scalers import scalers
 from ablate.page.strips import HEIGHT, WIDTH, difference_scale, value_scale
 from common.plan import duration_text
 from common.text import printable
@@ -71,6 +72,7 @@ def html_of(study: "Study", verdicts: Mapping[str, Sequence["Verdict"]], page: P
         sheets=[(run, links) for run in study.runs if (links := _error_sheets(run, page))],
         command=command,
         date=date.today().isoformat(),
+        scalers=scalers(study),
         data=(data := _data(study, tables)),
         json=_json(data),
         style=style,

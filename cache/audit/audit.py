@@ -19,6 +19,7 @@ import numpy as np
 
 from cache.classes import cosines_with, sums_of_rows, whole_numbers
 from cache.reader import TeacherCache
+from common.config import ViewsConfig
 from common.errors import UserError
 
 STRANGER_QUANTILE = 0.999
@@ -55,8 +56,12 @@ class Audit:
 def audit(cache: TeacherCache, noise_below: float | None = None, duplicate_above: float | None = None) -> Audit:
     """Look through a cache. Thresholds that are not given follow from the data (module docstring).
 
-    Raises UserError when they cannot, because no person has a second face or there is only one person.
+    Raises UserError when they cannot, because no person has a second face or there is only one person; and for
+    mixtures of faces.
     """
+    policy = cache.manifest["views"]["policy"]
+    if not ViewsConfig(policy=policy).has_labels:
+        raise UserError(f"{cache.path}: its views are mixtures of two faces ({policy}), which say nothing about labels")
     same, other = leave_one_out(cache), strangers(cache)
     judged = np.isfinite(same)
     if noise_below is None:

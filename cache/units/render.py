@@ -12,7 +12,7 @@ import numpy as np
 
 from cache.format import Unit
 from common.errors import DataError
-from common.faces import FaceSource, Views, pixel_digest, refuse_mixed_sizes
+from common.faces import FaceSource, Views, pixel_digest, refuse_mixed_sizes, shown_face
 
 BATCHES_AHEAD = 2
 
@@ -95,7 +95,7 @@ def render_batch(source: FaceSource, views: Views, unit: Unit, start: int, stop:
         try:
             jpeg = source.jpeg(sample)
             picture[sample - start] = zlib.crc32(jpeg)
-            faces[sample] = views.render(source.decode(jpeg, sample), source.number(sample), unit.view)
+            faces[sample] = shown_face(source, views, sample, unit.view, source.decode(jpeg, sample))
         except DataError as error:
             # A file that cannot be read says nothing about the picture: the disk may be back tomorrow.
             if isinstance(error.__cause__, OSError):

@@ -14,10 +14,9 @@ from common.config.section import Positive, Precision, Section
 from common.config.teacher import ChannelOrder, ModelConfig
 from common.config.terms import TermsConfig
 from common.config.train import TrainConfig, Verify, Warm
-from common.config.views import OPERATIONS, ViewOrder, ViewsConfig
+from common.config.views import ViewOrder, ViewsConfig
 
 __all__ = [
-    "OPERATIONS",
     "RECIPES",
     "CacheConfig",
     "Change",

@@ -75,6 +75,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _mixtures_are_whole(self) -> Self:
+        """Who is mixed in is drawn among all faces, and without that face there is no view."""
+        if not self.views.has_labels and self.faces.subset is not None:
+            raise ValueError(f"views.policy = {self.views.policy!r} mixes in any of all faces: remove faces.subset")
+        if not self.views.has_labels and self.cache.on_bad_image == "skip":
+            raise ValueError(f"views.policy = {self.views.policy!r} needs every face: set cache.on_bad_image = 'fail'")
+        return self
+
+    @model_validator(mode="after")
     def _split_gradients_agree(self) -> Self:
         """A loss scaler skips a step where it overflows: with split centres some ranks would, and others not."""
         if self.train.precision == "float16" and self.head.split_classes and self.head.centers == "learned":

@@ -17,7 +17,8 @@ class HeadConfig(Section):
     s, m: scale and margin. h, t_alpha: AdaFace's concentration and the rate of its norm statistics.
     alpha: how far a distilled centre keeps its place: `weighted` cos(f_s,f_t) * lam, `adaptive` cos(f_s,f_t),
     `fixed` the number in `momentum`. geometry_w, _k, _warmup (epochs): weight, sensitivity and warm-up of the geometry
-    term. start: distilled centres begin as small random columns, or at the cache's class centres.
+    term; _threshold: of lam, above which `static` has it; _penalty: as it is, or standardised as AdaFace standardises
+    norms. start: distilled centres begin as small random columns, or at the cache's class centres.
     header: file of frozen centres below the data root, instead of the cache's.
     precision: of the matrix products. logits_mib: logits of a step that take more are formed twice, block by block,
     instead of kept. split_classes: every rank holds its part of the centres. sample_rate: part of the classes that
@@ -27,7 +28,7 @@ class HeadConfig(Section):
     recipe: Text | None = None
     margin: Literal["none", "arcface", "cosface", "adaface"] = "adaface"
     centers: Literal["distilled", "frozen", "learned"] = "distilled"
-    geometry: Literal["off", "live", "cached"] = "off"
+    geometry: Literal["off", "live", "cached", "static"] = "off"
     s: Annotated[float, Field(gt=0)] = 64.0
     m: Annotated[float, Field(ge=0)] = 0.4
     h: float = 0.333
@@ -41,6 +42,8 @@ class HeadConfig(Section):
     geometry_w: float = 1.0
     geometry_k: float = 3.0
     geometry_warmup: Annotated[float, Field(ge=0)] = 1.0
+    geometry_threshold: Fraction = 0.5
+    geometry_penalty: Literal["raw", "standardised"] = "raw"
     precision: HeadPrecision = "float32"
     logits_mib: NotNegative = 1024
     split_classes: bool = False
@@ -78,5 +81,11 @@ class HeadConfig(Section):
         if self.centers != "distilled" or self.alpha != "fixed":
             self._refuse_idle(("momentum",), "unless centers = 'distilled' and alpha = 'fixed'")
         if self.geometry == "off":
-            self._refuse_idle(("geometry_w", "geometry_k", "geometry_warmup"), "with geometry = 'off'")
+            self._refuse_idle(
+                ("geometry_w", "geometry_k", "geometry_warmup", "geometry_penalty"), "with geometry = 'off'"
+            )
+        if self.geometry != "static":
+            self._refuse_idle(("geometry_threshold",), f"with geometry = {self.geometry!r}")
+        if self.geometry_penalty == "standardised":
+            self._refuse_idle(("geometry_k",), "with geometry_penalty = 'standardised': it is divided out")
         return self

@@ -2,7 +2,7 @@
 
 faces = open_source("data/faces_emore")      RecordIO or folders; labels, names, encoded pictures
 views = Views("flip", seed=0)                pure functions of (seed, sample, view)
-views.render(faces.rgb(17), faces.number(17), view=1)
+shown_face(faces, views, 17, view=1, rgb=faces.rgb(17))
 """
 
 from common.faces.epochs import epoch_order
@@ -10,14 +10,15 @@ from common.faces.evaluation_sets import write_arrow, write_bin, write_protocol
 from common.faces.fitting import resized
 from common.faces.listed import write_list
 from common.faces.philox import four_words, signed_words, words
-from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, refuse_mixed_sizes
+from common.faces.pixels import decode_rgb, decoder_version, encode_jpeg, encode_png, refuse_mixed_sizes
 from common.faces.record_chunks import CHUNK, MAGIC
 from common.faces.recordio import Records, RecordWriter
 from common.faces.recordio_dataset import write_recordio_dataset
+from common.faces.showing import shown_face
 from common.faces.source import ALIGNER, NAMES, FaceSource, aligner_text, read_aligner
 from common.faces.sources import open_faces, open_source
 from common.faces.subset import SELECTION, SubsetSource
-from common.faces.views import Views, pixel_digest, view_numbers
+from common.faces.views import Views, at_resolution, pixel_digest, view_numbers
 
 __all__ = [
     "ALIGNER",
@@ -31,9 +32,11 @@ __all__ = [
     "SubsetSource",
     "Views",
     "aligner_text",
+    "at_resolution",
     "decode_rgb",
     "decoder_version",
     "encode_jpeg",
+    "encode_png",
     "epoch_order",
     "four_words",
     "open_faces",
@@ -42,6 +45,7 @@ __all__ = [
     "read_aligner",
     "refuse_mixed_sizes",
     "resized",
+    "shown_face",
     "signed_words",
     "view_numbers",
     "words",

@@ -92,6 +92,12 @@ def encode_jpeg(rgb: np.ndarray, quality: int = 95) -> bytes:
     return encoded.tobytes()
 
 
+def encode_png(rgb: np.ndarray) -> bytes:
+    """PNG bytes of a uint8 (H,W,3) RGB picture, which decode to the same pixels."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
 def decoder_version() -> str:
     """Name and version of what turns JPEG into pixels, for a cache's manifest: other versions may round otherwise."""
     jpeg = re.search(r"^\s*JPEG:\s*(.+?)\s*$", cv2.getBuildInformation(), re.MULTILINE)

@@ -13,7 +13,7 @@ from torch import Tensor
 from cache.several import CachedTeacher
 from common.config import Verify
 from common.errors import DataError
-from common.faces import FaceSource, Views, refuse_mixed_sizes
+from common.faces import FaceSource, Views, refuse_mixed_sizes, shown_face
 from common.models import fit
 from distill.batches.epochs import Wanted
 from distill.batches.pixels import check_pixels
@@ -97,7 +97,7 @@ class FaceBatches:
         rendered = []
         for sample, view, place in zip(samples.tolist(), views.tolist(), student_faces, strict=True):
             rgb = self.source.rgb(sample, place)
-            face = self.views.render(rgb, self.source.number(sample), view, place)
+            face = shown_face(self.source, self.views, sample, view, rgb, place)
             if face is not place:
                 place[...] = fit(face[np.newaxis], self.size)[0]
             rendered.append(place if face.shape == place.shape else face)

@@ -28,6 +28,7 @@ from distill.head.logits import Arithmetic
 from distill.head.sampled_centers import SampledCenters
 from distill.head.sampling import Sample, sample_classes, sample_size
 from distill.head.softmax import MarginCrossEntropy
+from distill.histograms import shares
 
 SMALLEST = 1e-6
 
@@ -68,7 +69,9 @@ class Head(nn.Module):
         else:
             self.centers = KeptCenters(self.shard, dim, config.precision)
         if config.margin == "adaface":
-            self.norms = margins.NormStatistics(config.norm_mean, config.norm_std, config.t_alpha)
+            self.norms = margins.RunningStatistics(config.norm_mean, config.norm_std, config.t_alpha)
+        if config.geometry_penalty == "standardised":
+            self.penalties = margins.RunningStatistics(0.0, 1.0, config.t_alpha)
         self.distribution: TeacherDistribution | None = None
         self.margin_weight: float | None = None  # with terms beside the margin
 
@@ -208,19 +211,30 @@ class Head(nn.Module):
         scaler = config.h * self.norms.standardise(norm)
         if trust is not None:
             assert cos_st is not None
-            penalty = margins.geometry_penalty(trust, cos_st, config.geometry_k)
-            scaler = scaler + margins.geometry_weight(config.geometry_w, epoch, config.geometry_warmup) * penalty
+            penalty = self._penalty(trust, cos_st)
             stats["geometry"] = penalty.mean()
+            if config.geometry_penalty == "standardised":
+                if self.training:
+                    self.penalties.update(self._all_rows(penalty))
+                penalty = config.h * self.penalties.standardise(penalty)
+            scaler = scaler + margins.geometry_weight(config.geometry_w, epoch, config.geometry_warmup) * penalty
         scaler = scaler.clamp(-1, 1)
-        stats["margin_scaler"] = scaler.mean()
+        stats |= {"margin_scaler": scaler.mean(), **shares("margin_scaler", scaler)}
         return scaler
+
+    def _penalty(self, trust: Tensor, cos_st: Tensor) -> Tensor:
+        """How far the student lags behind a teacher that knows the class: (B,), 0 or more."""
+        config = self.config
+        if config.geometry == "static":
+            return margins.static_penalty(trust, cos_st, config.geometry_k, config.geometry_threshold)
+        return margins.geometry_penalty(trust, cos_st, config.geometry_k)
 
     def _trust(self, lam: Tensor | None, confidence: Tensor | None) -> Tensor | None:
         """How well the teacher knows a row's class, for the geometry term: (B,) in [SMALLEST, 1]."""
         match self.config.geometry:
             case "off":
                 return None
-            case "live":
+            case "live" | "static":
                 return lam
             case "cached":
                 assert confidence is not None

@@ -51,8 +51,9 @@ def adaface(cos: Tensor, m: float, scaler: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cos(moved) - (m + m * scaler), slope
 
 
-class NormStatistics(torch.nn.Module):
-    """Running mean and deviation of the student's embedding norms, AdaFace's stand-in for image quality."""
+class RunningStatistics(torch.nn.Module):
+    """Running mean and deviation of a number that every row has: the student's embedding norm, which is AdaFace's
+    stand-in for image quality, or the geometry term."""
 
     mean: Tensor
     std: Tensor
@@ -65,15 +66,15 @@ class NormStatistics(torch.nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     @torch.no_grad()
-    def update(self, norms: Tensor) -> None:
-        """Move towards the global batch's norms (B,). One row has no deviation: it moves the mean alone."""
-        self.mean.lerp_(norms.mean(), self.rate)
-        if len(norms) > 1:
-            self.std.lerp_(norms.std(), self.rate)
+    def update(self, values: Tensor) -> None:
+        """Move towards the global batch's values (B,). One row has no deviation: it moves the mean alone."""
+        self.mean.lerp_(values.mean(), self.rate)
+        if len(values) > 1:
+            self.std.lerp_(values.std(), self.rate)
 
-    def standardise(self, norms: Tensor) -> Tensor:
-        """(norm - mean) / (std + eps) of AdaFace's eq. 14, before its concentration h and the clamp."""
-        return (norms - self.mean) / (self.std + ADAFACE_EPS)
+    def standardise(self, values: Tensor) -> Tensor:
+        """(value - mean) / (std + eps) of AdaFace's eq. 14, before its concentration h and the clamp."""
+        return (values - self.mean) / (self.std + ADAFACE_EPS)
 
 
 def clamp_norms(norms: Tensor) -> Tensor:
@@ -87,6 +88,11 @@ def geometry_penalty(lam: Tensor, cos_st: Tensor, k: float) -> Tensor:
     lam: (B,), or the cache's confidence in its place.
     """
     return k * (lam - cos_st).relu() * lam
+
+
+def static_penalty(lam: Tensor, cos_st: Tensor, k: float, threshold: float) -> Tensor:
+    """k * relu(lam - cos_st) where lam is above the threshold, else 0; (B,)."""
+    return torch.where(lam > threshold, k * (lam - cos_st).relu(), 0.0)
 
 
 def geometry_weight(w: float, epoch: float | Tensor, warmup: float) -> float | Tensor:

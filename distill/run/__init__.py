@@ -18,6 +18,7 @@ from distill.run.parts import (
     new_trainer,
     open_cache,
     opened_run,
+    refuse_mixtures,
     refuse_precision,
     too_few_text,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "opened_run",
     "progress_text",
     "refuse_full_disk",
+    "refuse_mixtures",
     "refuse_non_finite",
     "refuse_precision",
     "refuse_unusable",

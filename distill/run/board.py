@@ -1,7 +1,8 @@
 """A run in TensorBoard: charts in groups, few a set, and the configuration beside them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from common.config import Config, toml_of
+from distill.histograms import edges, histograms, is_share
 
 CHARTS_A_SET = 12
 _GROUPS = {
@@ -35,8 +37,26 @@ class Board:
 
     def add(self, step: int, numbers: Mapping[str, float], always: str | None = None) -> None:
         """Charts of numbers by name; of a set at most CHARTS_A_SET, its first, with `always` among them."""
-        for name in charted(numbers, always):
-            self._writer.add_scalar(tag_of(name), numbers[name], step)
+        single = {name: value for name, value in numbers.items() if not is_share(name)}
+        for name in charted(single, always):
+            self._writer.add_scalar(tag_of(name), single[name], step)
+        for name, shares in histograms(numbers).items():
+            self._add_histogram(tag_of(name), step, shares)
+
+    def _add_histogram(self, tag: str, step: int, shares: Sequence[float]) -> None:
+        ends = edges()
+        middles = [(low + high) / 2 for low, high in pairwise(ends)]
+        self._writer.add_histogram_raw(
+            tag,
+            min=ends[0],
+            max=ends[-1],
+            num=1,
+            sum=sum(share * middle for share, middle in zip(shares, middles, strict=True)),
+            sum_squares=sum(share * middle**2 for share, middle in zip(shares, middles, strict=True)),
+            bucket_limits=ends[1:],
+            bucket_counts=list(shares),
+            global_step=step,
+        )
 
     def close(self) -> None:
         self._writer.close()

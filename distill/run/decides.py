@@ -14,11 +14,12 @@ DECIDING: dict[str, str] = {
     "teacher": "weights revision architecture embedding_size size channel_order mean std precision channels_last "
     "compile",
     "views": "policy seed count order crop_probability crop_area crop_aspect photometric_probability brightness "
-    "contrast saturation low_resolution_probability low_resolution_side",
+    "contrast saturation low_resolution_probability low_resolution_side randaugment_operations randaugment_magnitude "
+    "randaugment_geometry mixface_weight",
     "cache": "path also dtype confidence on_bad_image",
     "student": "backbone activation embedding_size",
     "head": "margin centers geometry s m h t_alpha norm_mean norm_std alpha momentum start header geometry_w "
-    "geometry_k geometry_warmup precision logits_mib split_classes sample_rate",
+    "geometry_k geometry_warmup geometry_threshold geometry_penalty precision logits_mib split_classes sample_rate",
     "terms": "margin_weight match match_weight logits logits_weight temperature primary_mass primary_weight "
     "binary_weight header relation relation_weight distance_weight angle_weight rank_temperature",
     "train": "epochs lr lr_batch momentum weight_decay gradient_norm accumulate ema sync_batchnorm schedule milestones "

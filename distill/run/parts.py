@@ -47,6 +47,7 @@ def opened_run(config: Config, root: Path, device: torch.device) -> Iterator[Run
     """
     refuse_precision(config.train.precision, device)
     refuse_graphs(config, device, world_size())
+    refuse_mixtures(config)
     source = open_faces(config, root)
     if not config.reads_teacher:
         refuse_other_size(source, backbone_size(config.student.network), "the student")
@@ -77,6 +78,15 @@ def face_batches(config: Config, source: FaceSource, cache: CachedTeacher | None
 def too_few_text(samples: int, batch: int) -> str:
     """Why a run of no steps is refused."""
     return f"train.batch_size: {samples:,} faces do not fill one global batch of {batch:,}"
+
+
+def refuse_mixtures(config: Config) -> None:
+    """Raises ConfigError where a head would be told that a mixture of two people is one of them."""
+    if not config.views.has_labels:
+        raise ConfigError(
+            f"views.policy = {config.views.policy!r}: a mixture of two faces has no label, and the head of [head] is "
+            "taught by labels: take other views"
+        )
 
 
 def refuse_precision(precision: str, device: torch.device) -> None:

@@ -12,7 +12,7 @@ from onnxruntime.quantization.calibrate import create_calibrator
 
 from common.config import Config
 from common.errors import DataError
-from common.faces import Views, epoch_order, open_faces, view_numbers
+from common.faces import Views, epoch_order, open_faces, shown_face, view_numbers
 from common.models import fit
 from export.quantise.static import OPERATIONS
 from export.session import Session
@@ -40,10 +40,10 @@ def calibration_faces(config: Config, root: Path, count: int, size: tuple[int, i
         if len(faces) == count:
             break
         try:
-            rgb = source.rgb(int(sample))
+            face = shown_face(source, views, int(sample), int(view), source.rgb(int(sample)))
         except DataError:
             continue  # whether it may be left out is stage one's question
-        faces.append(fit(views.render(rgb, source.number(int(sample)), int(view))[np.newaxis], size)[0])
+        faces.append(fit(face[np.newaxis], size)[0])
     if not faces:
         raise DataError(f"{root / config.faces.path}: no face decodes, and calibration needs some")
     return np.stack(faces)

@@ -1,6 +1,7 @@
 """Sums of classes and cosines with the others equal what loops over rows say, whatever the order of the labels."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,10 +33,11 @@ def test_cosines_do_not_depend_on_the_length_of_the_others_and_are_0_with_nothin
 
 
 def test_people_are_chosen_in_exactly_one_way():
-    names = ["a", "b", "c"]
-    assert chosen_people(names, first=2).tolist() == [0, 1]
-    assert chosen_people(names, first=9).tolist() == [0, 1, 2]
-    assert len(chosen_people(names, sample=2, seed=1)) == 2
-    for choices in ({}, {"first": 1, "sample": 1}):
-        with pytest.raises(ConfigError, match="one of --people, --first and --sample"):
-            chosen_people(names, **choices)
+    source, counts = SimpleNamespace(people=["a", "b", "c"], num_classes=3), np.array([1, 3, 2])
+    assert chosen_people(source, counts, first=2).tolist() == [0, 1]
+    assert chosen_people(source, counts, first=9).tolist() == [0, 1, 2]
+    assert len(chosen_people(source, counts, sample=2, seed=1)) == 2
+    assert chosen_people(source, counts, at_least=2).tolist() == [1, 2]
+    for choices in ({}, {"first": 1, "sample": 1}, {"first": 1, "at_least": 1}):
+        with pytest.raises(ConfigError, match="one of --people, --first, --sample, --at-least and --rest-of"):
+            chosen_people(source, counts, **choices)

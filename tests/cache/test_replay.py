@@ -66,7 +66,7 @@ def test_another_decoder_with_the_same_pixels_is_no_fault(path, monkeypatch):
 
 def test_replay_says_that_the_views_changed(path, monkeypatch):
     render = Views.render
-    monkeypatch.setattr(Views, "render", lambda self, rgb, sample, view: render(self, rgb, sample, 0))
+    monkeypatch.setattr(Views, "render", lambda self, rgb, sample, view, out=None: render(self, rgb, sample, 0))
     found = replay(TeacherCache(path), open_source("data/faces"), TinyTeacher(), 40)
     assert [fault.split(":")[0] for fault in found.faults()] == ["views changed"]
     assert {view for _, view in found.views} == {1}, "view 0 is as stored"

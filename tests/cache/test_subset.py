@@ -101,6 +101,18 @@ def test_a_subset_of_a_subset_counts_by_the_whole(world):
     assert replay(TeacherCache("caches/smaller"), again, TinyTeacher(), 20).faults() == []
 
 
+def test_the_command_takes_people_of_many_faces_and_then_all_others(world):
+    people = [faces[: 2 + number] for number, faces in enumerate(jpegs(4, 5))]
+    write_recordio_dataset(Path("data/faces"), people)
+    parent_of(experiment())
+    Path("small.toml").write_text(toml_of(experiment()))
+    for out, choice in (("busy", ["--at-least", "4"]), ("others", ["--rest-of", "caches/busy"])):
+        arguments = ["subset", "--config", "small.toml", "--data", "data", "--out", f"caches/{out}", *choice]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    assert [TeacherCache(f"caches/{name}").counts.tolist() for name in ("busy", "others")] == [[4, 5], [2, 3]]
+
+
 def test_pictures_that_were_skipped_stay_skipped(world):
     people = jpegs(4, 4)
     people[2][1] = b"no jpeg at all"
@@ -209,4 +221,4 @@ def test_the_command_says_how_to_train_from_it(world):
     assert CliRunner().invoke(main, ["verify", "--config", "two.toml"]).exit_code == 0
     result = CliRunner().invoke(main, [*arguments, "--first", "2", "--sample", "3"])
     assert result.exit_code == 2
-    assert "by one of --people, --first and --sample" in result.output
+    assert "by one of --people, --first, --sample, --at-least and --rest-of" in result.output

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from ablate.page.curves import drawn_folders, learning_curves
 from ablate.page.leaderboard import boards
 from ablate.page.rates import Evaluated, rate_curves
 from ablate.page.savings import faces_spared
+from ablate.page.scalers import scalers
 from ablate.page.strips import value_scale
 from ablate.page.words import headline, metric_name
 from ablate.page.words import sentence as joined_sentence
 from ablate.results import Study
 from ablate.statistics import Verdict
+from distill.histograms import names
 from evaluate.protocols import Roc
 from tests.ablate.page.study import ACCURACY, BASELINE, TAR, make_study, verdicts_of
 
@@ -177,3 +180,26 @@ def test_beside_a_single_value_the_teacher_is_the_scale(study: Study) -> None:
     assert scale is not None
     assert scale.holds(run.metrics[ACCURACY])
     assert scale.holds(0.9417)
+
+
+def test_a_points_scaler_is_the_last_lines_mean_over_seeds_and_is_drawn(tmp_path: Path) -> None:
+    study = make_study(tmp_path, 2)
+    point, others = study.points[1], study.points[2:]
+    for number, run in enumerate(run for run in study.runs if run.point == point):
+        early, late = (
+            {name: float(place == at) for place, name in enumerate(names("margin_scaler"))} for at in (3, 19)
+        )
+        late["margin_scaler:00"] = float(number)
+        with (run.folder / "metrics.jsonl").open("a") as file:
+            file.writelines(json.dumps({"step": 1, "epoch": 9.0, **line}) + "\n" for line in (early, late, {"loss": 1}))
+    [scaler] = scalers(study)
+    assert (scaler.point, scaler.number) == (point, 1)
+    assert scaler.shares == [0.5] + [0.0] * 18 + [1.0]
+    [page] = write_page(study, [], tmp_path / "report")
+    text = page.read_text()
+    assert text.count('class="scaler"') == 1
+    assert others
+    bars = re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="9.0" height="([\d.]+)"/>', text)
+    assert [float(high) for _, high in bars] == [30.0] + [0.0] * 18 + [60.0]
+    assert all(float(top) + float(high) == 60 for top, high in bars)
+    assert not any(":" in name for name in learning_curves([run.folder for run in study.runs], study.metrics)["names"])

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 from common.errors import UserError
 from distill.head.centers import move_centers
 from distill.head.head import build_head
+from distill.histograms import names as histograms_names
 
 
 def test_repeated_labels_take_the_mean_of_their_updates_in_any_order():
@@ -105,6 +106,49 @@ def test_the_cached_geometry_term_is_its_formula_in_float64():
 
 
 @pytest.mark.parametrize(
+    ("section", "k"),
+    [
+        ({"geometry": "live", "geometry_penalty": "standardised"}, 3.0),
+        ({"geometry": "static", "geometry_k": 0.5, "geometry_threshold": 0.3}, 0.5),
+        ({"geometry": "static", "geometry_threshold": 0.1, "geometry_penalty": "standardised"}, 3.0),
+    ],
+)
+def test_standardised_and_static_geometry_terms_are_their_formulas_in_float64(section, k):
+    """Over three steps, of which the last is in evaluation mode, where no statistic moves."""
+    torch.manual_seed(1)
+    plain = {"margin": "adaface", "centers": "frozen", "geometry_w": 0.7, "geometry_warmup": 0.0, "h": 0.4}
+    head = build_head(plain | section, 9, 12).double()
+    norm_mean, norm_std, mean, std = 20.0, 100.0, 0.0, 1.0
+    for step in range(3):
+        head.train(step < 2)
+        f_s, f_t = torch.randn(40, 12).double() * 5, torch.randn(40, 12).double()
+        labels = torch.randint(9, (40,))
+        stats = head(f_s, f_t, labels, 1.0).stats
+
+        s, t, w = (x.numpy() / np.linalg.norm(x, axis=1, keepdims=True) for x in (f_s, f_t, head.centers.weight))
+        lam = np.clip((w[labels] * t).sum(1), 1e-6, 1)
+        behind = k * np.maximum(lam - (s * t).sum(1), 0)
+        penalty = np.where(lam > section.get("geometry_threshold", 0), behind, 0)
+        if section["geometry"] == "live":
+            penalty = behind * lam
+        norms = np.linalg.norm(f_s, axis=1)
+        if step < 2:
+            norm_mean, norm_std = (
+                norm_mean + 0.01 * (norms.mean() - norm_mean),
+                norm_std + 0.01 * (norms.std(ddof=1) - norm_std),
+            )
+            mean, std = mean + 0.01 * (penalty.mean() - mean), std + 0.01 * (penalty.std(ddof=1) - std)
+        quality = 0.4 * (norms - norm_mean) / (norm_std + 1e-3)
+        term = 0.4 * (penalty - mean) / (std + 1e-3) if "geometry_penalty" in section else penalty
+        scaler = np.clip(quality + 0.7 * term, -1, 1)
+        assert 0 < (penalty > 0).mean() < 1
+        assert stats["geometry"].item() == pytest.approx(penalty.mean(), rel=1e-6)
+        assert stats["margin_scaler"].item() == pytest.approx(scaler.mean(), rel=1e-6)
+        drawn = [stats[name].item() for name in histograms_names("margin_scaler")]
+        np.testing.assert_allclose(drawn, np.histogram(scaler, bins=20, range=(-1, 1))[0] / 40, atol=1e-6)
+
+
+@pytest.mark.parametrize(
     ("section", "given", "match"),
     [
         ({"geometry": "cached"}, {}, "geometry = 'cached' needs confidence"),
@@ -135,6 +179,9 @@ def test_inputs_that_are_not_the_recipes_are_refused_and_move_nothing(section, g
         {"centers": "learned", "alpha": "adaptive"},
         {"momentum": 0.5},
         {"geometry_k": 2.0},
+        {"geometry_penalty": "standardised"},
+        {"geometry": "live", "geometry_threshold": 0.4},
+        {"geometry": "static", "geometry_penalty": "standardised", "geometry_k": 1.0},
         {"margin": "none", "m": 0.3},
     ],
 )

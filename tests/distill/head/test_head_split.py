@@ -22,6 +22,7 @@ GEOMETRY = {"margin": "adaface", "geometry": "live"}
 SECTIONS: dict[str, dict] = {
     "distilled": GEOMETRY,
     "frozen": GEOMETRY | {"centers": "frozen"},
+    "standardised": GEOMETRY | {"geometry_penalty": "standardised"},
     "learned": {"margin": "arcface", "m": 0.5, "centers": "learned"},
     "in blocks": {"margin": "cosface", "centers": "learned", "logits_mib": 0},
     "sampled, distilled": GEOMETRY | {"sample_rate": 0.5},

@@ -40,7 +40,7 @@ GRID = [
     {"margin": margin, "centers": centers, "geometry": geometry}
     for margin in ("none", "arcface", "cosface", "adaface")
     for centers in ("distilled", "frozen", "learned")
-    for geometry in ("off", "live", "cached")
+    for geometry in ("off", "live", "cached", "static")
     if margin == "adaface" or geometry == "off"
 ]
 

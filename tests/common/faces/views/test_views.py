@@ -98,7 +98,7 @@ def test_draws_are_pinned():
 PINNED_VIEWS = [1, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 0, 0]
 
 
-@pytest.mark.parametrize("policy", ["none", "flip", "adaface", "flip+adaface"])
+@pytest.mark.parametrize("policy", ["none", "flip", "adaface", "flip+adaface", "randaugment", "flip+randaugment"])
 def test_a_view_rendered_in_place_is_the_view(policy):
     """Of every width, since OpenCV is not said to mirror in place."""
     views = Views(policy, seed=3, count=None if policy in ("none", "flip") else 4)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from common.config import ViewsConfig
+from common.config.views import OPTIONS
 from common.errors import ConfigError
-from common.faces import augment
 from common.faces.philox import four_words
-from common.faces.views import Views, pixel_digest
-from tests.common.faces.augment_reference import ALWAYS, STORED, digests, picture
+from common.faces.views import Views, adaface, arithmetic, pixel_digest
+from tests.common.faces.views.reference import ALWAYS, STORED, picture, stored
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 NEVER = dict.fromkeys(ALWAYS, 0.0)
 PLAIN = "adaface", 0, 4
 PAIRS = [(sample, view) for sample in range(60) for view in range(4)]
@@ -37,7 +37,7 @@ def digest(pair: tuple[int, int]) -> int:
 
 def test_pixels_are_pinned():
     """Changing these numbers would silently unbind every cache made before."""
-    assert dict(digests()) == json.loads(STORED.read_text())
+    assert dict(stored()) == json.loads(STORED.read_text())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_pixels_are_pinned():
 )
 def test_another_processor_renders_the_same_pixels(setting):
     answer = subprocess.run(
-        [sys.executable, "-m", "tests.common.faces.augment_reference"],
+        [sys.executable, "-m", "tests.common.faces.views.reference"],
         env={**os.environ, **setting},
         cwd=ROOT,
         check=True,
@@ -136,13 +136,13 @@ def test_each_operation_happens_with_its_own_probability_and_in_its_order(monkey
         return lambda rgb, *_: happened.append(name) or rgb
 
     for name in ("crop", "photometric", "low_resolution"):
-        monkeypatch.setattr(augment, name, note(name))
+        monkeypatch.setattr(adaface, name, note(name))
     own = {"crop_probability": 0.2, "photometric_probability": 0.5, "low_resolution_probability": 0.3}
     config, total, seen = ViewsConfig(policy="adaface", **own), 8_000, Counter()
     rgb = picture(1, 1)
     for sample in range(total):
         happened.clear()
-        augment.augment(rgb, config, sample, 2)
+        adaface.augment(rgb, config, sample, 2)
         seen[tuple(happened)] += 1
     for crop in (0, 1):
         for photometric in (0, 1):
@@ -195,7 +195,7 @@ def test_a_photometric_change_is_pillows_up_to_one_level(name, word):
     index = ("Brightness", "Contrast", "Color").index(name)
     departures = [0.0, 0.0, 0.0]
     departures[index] = 0.5
-    ours = augment.photometric(rgb, tuple(departures), (0, word, word, word))
+    ours = adaface.photometric(rgb, tuple(departures), (0, word, word, word))
     theirs = np.asarray(getattr(ImageEnhance, name)(Image.fromarray(rgb)).enhance(0.5 + word / 2**32))
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
@@ -204,7 +204,7 @@ def test_blending_rounds_as_exact_fractions_do():
     for factor in (0, 1, 32768, 40_000, 65_536, 98_304, 131_072):
         share = Fraction(factor, 65_536)
         for towards in (0, 77, 255):
-            got = augment._blend(np.arange(256), towards, factor)
+            got = arithmetic.blend(np.arange(256), towards, factor)
             exact = [share * value + (1 - share) * towards for value in range(256)]
             assert got.tolist() == [min(255, max(0, (e + Fraction(1, 2)).__floor__())) for e in exact]
 
@@ -213,16 +213,16 @@ def test_all_orders_of_photometric_changes_occur():
     """With factors far from 1 the six orders clip differently, so they give six pictures."""
     rgb = picture(32, 32)
     words = (2**32 - 1,) * 3
-    seen = {augment.photometric(rgb, (1.0, 1.0, 1.0), (k * 2**32 // 6 + 1, *words)).tobytes() for k in range(6)}
+    seen = {adaface.photometric(rgb, (1.0, 1.0, 1.0), (k * 2**32 // 6 + 1, *words)).tobytes() for k in range(6)}
     assert len(seen) == 6
 
 
 def test_low_resolution_takes_sides_and_interpolations_evenly(monkeypatch):
     asked = []
-    monkeypatch.setattr(augment, "_resize", lambda rgb, size, how: asked.append((size, how)) or rgb)
+    monkeypatch.setattr(adaface, "resize", lambda rgb, size, how: asked.append((size, how)) or rgb)
     total = 5000
     for sample in range(total):
-        augment.low_resolution(np.empty((1000, 500, 3), np.uint8), (0.2, 1.0), four_words(0, 99, sample, 0))
+        adaface.low_resolution(np.empty((1000, 500, 3), np.uint8), (0.2, 1.0), four_words(0, 99, sample, 0))
     small, back = asked[::2], asked[1::2]
     sides = np.array([high / 1000 for (_, high), _ in small])
     assert all(abs(wide - high / 2) <= 1 for (wide, high), _ in small)
@@ -235,9 +235,10 @@ def test_low_resolution_takes_sides_and_interpolations_evenly(monkeypatch):
     assert max(pairs.values()) < total / 25 + 5 * (total / 25) ** 0.5
 
 
-@pytest.mark.parametrize("policy", ["none", "flip", "adaface", "flip+adaface"])
+@pytest.mark.parametrize("policy", ["none", "flip", "adaface", "flip+adaface", "flip+randaugment"])
 def test_a_manifest_and_an_experiment_file_make_the_same_views(policy):
     own = {"count": 5, "crop_area": (0.5, 0.9), "saturation": 0.1} if "adaface" in policy else {}
+    own |= {"count": 5, "randaugment_operations": 3, "randaugment_geometry": 0.7} if "randaugment" in policy else {}
     views = Views.of(ViewsConfig(policy=policy, seed=2**62, order="random", **own))
     again = Views.from_manifest(json.loads(json.dumps(views.describe())))
     assert again.describe() == views.describe() == Views(policy, 2**62, **own).describe()
@@ -248,9 +249,9 @@ def test_a_manifest_and_an_experiment_file_make_the_same_views(policy):
 
 
 def test_a_manifest_names_everything_that_changes_a_pixel():
-    described = Views("adaface").describe()
-    in_file = set(ViewsConfig.model_fields) - {"order"}
-    assert set(described) == in_file
+    of_a_policy = set().union(*(Views(policy).describe() for policy in ("adaface", "randaugment", "mixface")))
+    assert of_a_policy == set(ViewsConfig.model_fields) - {"order"}
+    assert not set(Views("adaface").describe()) & set(OPTIONS["randaugment"])
     assert set(Views("flip").describe()) == {"policy", "seed", "count"}
 
 
