@@ -9,6 +9,7 @@ other types than promised) becomes one line with its path and what to do.
 import functools
 import os
 import stat
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +34,8 @@ def read_document(
 def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserError], remedy: str) -> T:
     """`read_document` of bytes at hand; origin: how the message calls them."""
     try:
-        return _reader(kind).validate_json(content)
+        value: T = _reader(kind).validate_json(content)
+        return value
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))
@@ -43,7 +45,7 @@ def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserE
 
 
 @functools.cache
-def _reader(kind: Any) -> TypeAdapter[Any]:
+def _reader(kind: Hashable) -> TypeAdapter[Any]:
     """Made once a type, for making one takes much longer than reading a record with it."""
     return TypeAdapter(kind)
 

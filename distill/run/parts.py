@@ -81,11 +81,16 @@ def too_few_text(samples: int, batch: int) -> str:
 
 
 def refuse_mixtures(config: Config) -> None:
-    """Raises ConfigError where a head would be told that a mixture of two people is one of them."""
-    if not config.views.has_labels:
+    """Raises ConfigError where a loss would read the label of a mixture of two people, which has none.
+
+    With margin_weight = 0 the head's own loss, which does, moves no weight of the student.
+    """
+    terms = config.terms
+    of_labels = terms.relation == "ekd" or (terms.logits != "off" and terms.header is None)
+    if not config.views.has_labels and (terms.margin_weight or of_labels):
         raise ConfigError(
-            f"views.policy = {config.views.policy!r}: a mixture of two faces has no label, and the head of [head] is "
-            "taught by labels: take other views"
+            f"views.policy = {config.views.policy!r}: a mixture of two faces has no label: set terms.margin_weight = 0 beside "
+            "terms without labels (match, relation = 'rkd', logits with a header), or take other views"
         )
 
 

@@ -78,6 +78,17 @@ def test_value_and_gradients_are_those_of_the_formula(terms, centers, width, mon
         torch.testing.assert_close(gradient, a + b)
 
 
+def test_a_group_ends_between_classes_that_are_close_to_each_other():
+    """Many of them in one interval of the coarse histogram."""
+    head, _ = taught(GKD)
+    targets = torch.ones(CLASSES, DIM) + 1e-3 * torch.randn(CLASSES, DIM)
+    head.teach(TermsConfig.model_validate(GKD), targets.double())
+    f_s, f_t, labels = batch()
+    _, stats = head.double()(f_s, f_t, labels, 0.0)
+    expected = by_hand(GKD, f_s, f_t, head.centers.weight, targets.double())
+    torch.testing.assert_close(stats["logits"], expected.detach(), rtol=1e-9, atol=0.0)
+
+
 def test_a_sample_of_classes_is_the_whole_of_both_distributions():
     head, targets = taught(KD, "learned", sample_rate=0.5)
     f_s, f_t, labels = batch()

@@ -1,5 +1,6 @@
 """Mixtures of two faces: exact pixels, who is mixed in, and the same ones in both stages."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cache.build import build
 from cache.reader import TeacherCache
 from cache.replay import replay
 from cache.several import open_caches
-from common.config import ViewsConfig
+from common.config import TermsConfig, ViewsConfig
 from common.errors import ConfigError, DataError, UserError
 from common.faces.philox import four_words
 from common.faces.sources import open_source
@@ -113,9 +114,28 @@ def test_an_audit_of_labels_refuses_mixtures(mixed):
         audit(TeacherCache(mixed.cache_dir))
 
 
-def test_a_head_taught_by_labels_refuses_mixtures(mixed):
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {},
+        {"match": "cosine"},
+        {"match": "cosine", "margin_weight": 0.0, "relation": "ekd"},
+        {"logits": "kd", "margin_weight": 0.0},
+    ],
+)
+def test_losses_that_read_labels_refuse_mixtures(mixed, terms):
+    config = mixed.model_copy(update={"terms": TermsConfig(**terms)})
     with pytest.raises(ConfigError, match="a mixture of two faces has no label"):
-        train(mixed, Path("data"), torch.device("cpu"), 1)
+        train(config, Path("data"), torch.device("cpu"), 1)
+
+
+def test_terms_without_labels_are_taught_by_mixtures(mixed):
+    """The distance to the teacher's word on the same mixtures shrinks."""
+    terms = TermsConfig(margin_weight=0.0, match="cosine", relation="rkd")
+    train(mixed.model_copy(update={"terms": terms}), Path("data"), torch.device("cpu"), 1)
+    lines = [json.loads(line) for line in (mixed.run_dir / "metrics.jsonl").read_text().splitlines()]
+    apart = [line["match"] for line in lines if "match" in line]
+    assert apart[-1] < 0.9 * apart[0]
 
 
 @pytest.mark.parametrize(
