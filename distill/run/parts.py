@@ -89,8 +89,8 @@ def refuse_mixtures(config: Config) -> None:
     of_labels = terms.relation == "ekd" or (terms.logits != "off" and terms.header is None)
     if not config.views.has_labels and (terms.margin_weight or of_labels):
         raise ConfigError(
-            f"views.policy = {config.views.policy!r}: a mixture of two faces has no label: set terms.margin_weight = 0 beside "
-            "terms without labels (match, relation = 'rkd', logits with a header), or take other views"
+            f"views.policy = {config.views.policy!r}: a mixture of two faces has no label: set terms.margin_weight = 0 "
+            "beside terms without labels (match, relation = 'rkd', logits with a header), or take other views"
         )
 
 
