@@ -17,7 +17,7 @@ _MARK = ":"
 def shares(name: str, values: Tensor) -> dict[str, Tensor]:
     """Each part's share of values (B,) in -1..1, a () each by its name; the upper end is in the last part."""
     place = ((values - LOW) * (BINS / (HIGH - LOW))).long().clamp(0, BINS - 1)
-    of_parts = (place[:, None] == torch.arange(BINS, device=values.device)).float().mean(0)
+    of_parts = (place[:, None] == torch.arange(BINS, device=values.device)).to(values.dtype).mean(0)
     return dict(zip(names(name), of_parts.unbind(), strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import pytest
 
 from common.errors import DataError
@@ -32,6 +33,12 @@ def test_loss_and_accuracy_are_drawn_over_epochs(tmp_path, monkeypatch):
         "cfp_fp.accuracy % 50.00": [[1.0, 50.0]],
     }
     assert (left.get_ylabel(), right.get_ylabel(), left.get_xlabel()) == ("loss", "%", "epoch")
+
+
+def test_the_picture_is_written(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in LINES))
+    draw_curves(tmp_path, "mine", ["lfw.accuracy"])
+    assert cv2.imread(f"{tmp_path}/curves.png").std() > 5, "something is drawn"
 
 
 def test_a_run_without_numbers_is_named(tmp_path):
