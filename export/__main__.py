@@ -21,7 +21,7 @@ from common.output import say
 
 if TYPE_CHECKING:
     from export.contract import Pixels
-    from export.quantise import Method
+    from export.quantise import Ends, Method
     from export.students import Format
 
 FORMATS = ("onnx", "fp16", "int8")
@@ -112,12 +112,19 @@ def onnx(
     show_default=True,
     help="How ranges of activations are chosen.",
 )
-@click.option("--int8-ends", is_flag=True, help="First convolution and embedding's layer in int8 as well.")
-def quantise(folder: Path, config: Config, root: Path, method: "Method", int8_ends: bool) -> None:
+@click.option(
+    "--float-ends",
+    "ends",
+    type=click.Choice(["both", "first", "none"]),
+    default="first",
+    show_default=True,
+    help="Which of the first convolution and the embedding's layer stay float.",
+)
+def quantise(folder: Path, config: Config, root: Path, method: "Method", ends: "Ends") -> None:
     """Write model.int8.onnx beside FOLDER's model.onnx, calibrated on the experiment's training faces."""
     from export.students import quantise_folder
 
-    quantise_folder(folder, config, root, method, not int8_ends, say=say)
+    quantise_folder(folder, config, root, method, ends, say=say)
 
 
 @main.command()

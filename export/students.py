@@ -14,7 +14,7 @@ from export.contract import Form
 from export.gate import LIMITS, Limits, Measured
 from export.measure import measure_folder
 from export.onnx import NAMES, export_onnx, save
-from export.quantise import Method, calibration_faces, choose_floats, compacted, ranges_of
+from export.quantise import Ends, Method, calibration_faces, choose_floats, compacted, ranges_of
 from export.rewrite import rewritten
 
 Format = Literal["onnx", "fp16", "int8"]
@@ -43,7 +43,7 @@ def quantise_folder(
     config: Config,
     root: Path,
     method: Method = "percentile",
-    ends_float: bool = True,
+    ends: Ends = "first",
     limits: Limits = LIMITS,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
@@ -68,7 +68,7 @@ def quantise_folder(
         faces[known:],
         limits.cosine_mean,
         limits.cosine_q01,
-        ends_float,
+        ends,
         say=say,
     )
     last = found.trail[-1]

@@ -7,6 +7,6 @@ compacted(found.graph)                       # layers that hurt most are float a
 
 from export.quantise.calibration import Method, calibration_faces, ranges_of
 from export.quantise.compact import compacted
-from export.quantise.search import agreement, choose_floats
+from export.quantise.search import Ends, agreement, choose_floats, embedded
 
-__all__ = ["Method", "agreement", "calibration_faces", "choose_floats", "compacted", "ranges_of"]
+__all__ = ["Ends", "Method", "agreement", "calibration_faces", "choose_floats", "compacted", "embedded", "ranges_of"]

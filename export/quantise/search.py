@@ -6,7 +6,7 @@ faces decide nothing here, they only judge what comes out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -17,6 +17,9 @@ from export.quantise.static import quantised
 from export.session import Session
 
 BATCH = 32
+
+Ends = Literal["both", "first", "none"]
+"""Which of the first convolution and the embedding's layer stay float from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def choose_floats(
     faces: np.ndarray,
     mean: float,
     q01: float,
-    ends_float: bool = True,
+    ends: Ends = "first",
     most: int = 12,
     say: Callable[[str], None] = lambda line: None,
 ) -> Found:
@@ -59,12 +62,12 @@ def choose_floats(
 
     Args:
         faces: uint8 (N,H,W,3), not those of the ranges.
-        ends_float: the first convolution and the embedding's layer are float from the beginning.
+        ends: float from the beginning.
         most: layers to put back at most, before the search gives up.
     """
     reference = embedded(graph, faces)
     layers = layers_of(graph)
-    floats = [layers[0], layers[-1]] if ends_float else []
+    floats = {"both": [layers[0], layers[-1]], "first": [layers[0]], "none": []}[ends]
 
     def with_floats(chosen: Sequence[Layer]) -> tuple[onnx.ModelProto, Agreement]:
         candidate = quantised(graph, ranges, chosen)

@@ -101,7 +101,7 @@ def test_the_search_puts_the_spoilt_layer_back_first_and_stops_when_it_agrees(fa
     ranges = ranges_of(whole, faces[:64], "minmax")
     found = choose_floats(whole, ranges, faces[64:], mean=0.99, q01=0.95)
     assert found.trail[0].mean < 0.99
-    assert [layer[0] for layer in found.floats] == ["conv0", "last", "conv2"]
+    assert [layer[0] for layer in found.floats] == ["conv0", "conv2"]
     assert found.holds
     assert found.trail[-1].mean >= 0.99
 
@@ -110,15 +110,17 @@ def test_a_search_that_cannot_hold_says_so_and_gives_the_last_it_tried(sound, fa
     whole, ranges = sound
     found = choose_floats(whole, ranges, faces[64:], mean=2.0, q01=0.0, most=1)
     assert not found.holds
-    assert len(found.floats) == 3
+    assert len(found.floats) == 2
     assert len(found.trail) == 2
 
 
-def test_first_and_last_layer_are_int8_where_that_is_asked_for(sound, faces):
+@pytest.mark.parametrize(("ends", "small"), [("both", set()), ("first", {"w9"}), ("none", {"w0", "w9"})])
+def test_the_ends_that_are_named_stay_float(sound, faces, ends, small):
     whole, ranges = sound
-    found = choose_floats(whole, ranges, faces[64:], mean=0.0, q01=0.0, ends_float=False)
-    assert found.floats == []
-    assert {"w0_quantized", "w9_quantized"} <= {tensor.name for tensor in found.graph.graph.initializer}
+    found = choose_floats(whole, ranges, faces[64:], mean=0.0, q01=0.0, ends=ends)
+    names = {tensor.name for tensor in found.graph.graph.initializer}
+    assert {name for name in ("w0", "w9") if f"{name}_quantized" in names} == small
+    assert {name for name in ("w0", "w9") if name in names} == {"w0", "w9"} - small
 
 
 def test_a_compacted_graph_computes_the_same_in_fewer_bytes(sound, faces, tmp_path):
