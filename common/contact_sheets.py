@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from common.figures import in_picture, save_png
+from common.text import printable
 
 _CELL = (1.15, 1.65)  # inches, width and height with three lines of text
 _GAP, _HEADING = 0.35, 0.6
@@ -51,7 +53,7 @@ def contact_sheet(sections: Sequence[Section], png: Path, columns: int) -> None:
 
 def tail(path: str, longest: int = _LONGEST) -> str:
     """The end of a path without its suffix, as much as fits under a face: it tells photos of one person apart."""
-    path = re.sub(r"\.\w+(?=~\d+$|$)", "", path)
+    path = re.sub(r"\.\w+(?=~\d+$|$)", "", printable(path))
     return path if len(path) <= longest else f"…{path[1 - longest :]}"
 
 
@@ -64,6 +66,8 @@ def _draw(figure: Figure, group: Sequence[Cell], left: float, top: float) -> Non
         axes.axis("off")
         if cell.picture is not None:
             axes.imshow(cell.picture)
+        else:
+            axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor="0.8"))
         text = "\n".join(_short(in_picture(part)) for part in cell.text.split("\n"))
         axes.text(0, -0.04, text, transform=axes.transAxes, fontsize=7.5, va="top")
 

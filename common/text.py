@@ -2,7 +2,11 @@
 
 import hashlib
 import re
+import textwrap
 import unicodedata
+
+WIDTH = 80
+"""Columns of what is printed, on a terminal and in a pipe."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
@@ -12,6 +16,20 @@ def printable(text: object) -> str:
     """The text without anything a terminal would obey: control characters, escape sequences and text-direction marks
     become \\x1b, \\u202e and so on; bytes of file names that are not UTF-8 become \\xff."""
     return "".join(_visible(character) for character in str(text))
+
+
+def folded(text: object) -> str:
+    """The text as `printable`, in lines of at most WIDTH columns; those that a line goes on in are set in by two more.
+
+    A word, such as a path, is never cut: it may stand alone in a line that is longer.
+    """
+    lines = []
+    for line in map(printable, str(text).split("\n")):
+        margin = " " * (len(line) - len(line.lstrip(" ")) + 2)
+        lines += textwrap.wrap(
+            line, WIDTH, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return "\n".join(lines)
 
 
 def csv_cell(value: object) -> object:

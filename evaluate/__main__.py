@@ -23,6 +23,7 @@ from rich.console import Console, RenderableType
 from common.cli import Commands, check_option, data_option, experiments_options, show_plan, threshold_options
 from common.config import Config
 from common.output import say
+from common.text import WIDTH, folded
 from evaluate.options import Setup, embed_options, fars_option, measure_options, models_option, out_option, sets_option
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def search(
 
     opened = open_named(model, root, "cpu", None) if model else None
     for line in search_stored(gallery, probes, k, out, given, opened, far):
-        say(line)
+        say(folded(line))
 
 
 @main.command()
@@ -182,13 +183,11 @@ def calibrate(model: str, pairs: str, fars: tuple[float, ...], setup: Setup, out
 
     ((name, path),) = setup.sets((pairs,)).items()
     for line in calibrate_model(setup.open_checkpoint(model), name, path, fars, out, setup.options):
-        say(line)
+        say(folded(line))
 
 
 def show(table: RenderableType) -> None:
     """Print a table, the same on a terminal and in a pipe."""
-    from evaluate.report import WIDTH
-
     Console(width=WIDTH).print(table)
 
 

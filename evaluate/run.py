@@ -41,8 +41,11 @@ def evaluate_models(
     the store `keep` they can take the model's place later (`StoredEmbeddings`).
 
     A set that is missing is reported in `skipped` with the path looked for. One that is there but damaged raises
-    DataError: a number silently missing from a table is worse than no table.
+    DataError, before anything is embedded: a number silently missing from a table is worse than no table.
     """
+    for path in sets.values():
+        if path.exists():
+            open_set(path, options)
     results: dict[str, dict[str, Result]] = {name: {} for name in models}
     skipped: dict[str, str] = {}
     paces: dict[str, _Work] = {}
@@ -93,7 +96,7 @@ def store_embeddings(
     """Embed every set that exists with every model, into the store. Says which sets were skipped, and why."""
     for set_name, path in sets.items():
         if path.exists():
-            faces = open_set(path)
+            faces = open_set(path, measured=False)
             for name, model in models.items():
                 embedded, flipped = embeddings_of(model, set_name, path, faces, f"{name} on {set_name}", options)
                 out.save(name, set_name, embedded, flipped)

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from common.config import MeasureConfig
 from common.embeddings import Embeddings
 from common.errors import DataError
@@ -20,6 +22,7 @@ from evaluate.protocols import (
     TINYFACE_RANKS,
     evaluate_templates,
     evaluate_tinyface,
+    pair_folds,
     ten_fold,
 )
 
@@ -43,12 +46,15 @@ class FaceSet:
     names: Callable[[], tuple[str, ...]]
 
 
-def open_set(path: Path, options: MeasureConfig = DEFAULT) -> FaceSet:
+def open_set(path: Path, options: MeasureConfig = DEFAULT, measured: bool = True) -> FaceSet:
     """Open a set by what lies at `path`: a `.bin` file, or a folder with `metadata.pt` beside Arrow shards, whose
     arrays say whether it is IJB or TinyFace. `options.far` and `options.ranks` stand in for the protocol's own.
-    Raises DataError naming the path if it is neither, or damaged."""
+    Raises DataError naming the path if it is neither, or damaged, or if `measured` and its pairs cannot be cut into the
+    folds that measuring needs: better now than when all of it is embedded."""
     if not path.is_dir():
         pictures, issame = load_bin(path)
+        if measured:
+            _refuse_folds(path, issame)
         people = cache(lambda: people_of_pairs(pictures, issame))
 
         def verify(embedded: Embeddings, flip: bool) -> Result:
@@ -81,3 +87,10 @@ def open_set(path: Path, options: MeasureConfig = DEFAULT) -> FaceSet:
             lambda: tuple(f"template {of} row {row}" for row, of in enumerate(meta["templates"].tolist())),
         )
     raise DataError(f"{path / 'metadata.pt'}: neither IJB nor TinyFace; it holds {', '.join(sorted(meta))[:200]}")
+
+
+def _refuse_folds(path: Path, issame: np.ndarray) -> None:
+    try:
+        pair_folds(issame)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None

@@ -21,6 +21,7 @@ import click
 
 from common.cli import Commands, threshold_options
 from common.output import say
+from common.text import folded
 from photos.options import aligner_options, chosen_aligner, model_options, opened
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def embed(photos: Path, out: Path, batch_size: int, workers: int | None, **optio
 
     model, flip, _, choice = opened(**options)
     for line in embed_photos(model, _faces(photos, out / "aligned", choice, workers), out, flip, batch_size):
-        say(line)
+        say(folded(line))
 
 
 @main.command()
@@ -206,7 +207,7 @@ def compare(first: Path, second: Path, given: float | None, far: float | None, *
     model, flip, thresholds, choice = opened(**options)
     cut = choose_cut(model, flip, given, far, thresholds)
     for line in compare_photos(model, choice[0] if choice else None, (first, second), cut, flip):
-        say(line)
+        say(folded(line))
 
 
 @main.command()
@@ -237,7 +238,7 @@ def gallery(
     cut = choose_cut(model, flip, given, far, thresholds)
     known, asked = _faces(gallery, out / "gallery", choice, workers), _faces(photos, out / "probes", choice, workers)
     for line in find_people(model, known, asked, k, cut, out / "neighbours.csv", flip, batch_size):
-        say(line)
+        say(folded(line))
 
 
 def _faces(photos: Path, out: Path, choice: Any, workers: int | None) -> "Faces":

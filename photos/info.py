@@ -9,9 +9,8 @@ import numpy as np
 from common.documents import read_document
 from common.errors import DataError
 from common.faces import ALIGNER, aligner_text, open_source, read_aligner
+from common.text import WIDTH
 from photos.faces_table import NAME, read_faces, summary
-
-_WIDTH = 80  # of a terminal, and of pipes
 
 
 def describe(path: Path) -> str:
@@ -39,7 +38,7 @@ def describe(path: Path) -> str:
 
 def _told(text: str) -> list[str]:
     start = f"  {'aligned':<11}"
-    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
+    return textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
 
 
 def _account(path: Path) -> dict[str, Any]:

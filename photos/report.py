@@ -11,6 +11,7 @@ worst.png      the aligned faces of the lowest scores, and of the smallest boxes
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from photos.picture import read_photo
 
 SHOWN = 24  # faces a section of a sheet
 _COLUMNS, _SIDE = 8, 112
+_REASONS = 8  # sections of the rejects' sheet
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BINS = ((1, 1), (2, 4), (5, 9), (10, 19), (20, 49), (50, 99), (100, None))
 
@@ -154,21 +156,23 @@ def _worst(aligned: Path, rows: Sequence[dict[str, Any]]) -> list[Section]:
 def _rejects(photos: Path, rows: Sequence[dict[str, Any]]) -> list[Section]:
     """A section a reason, the most frequent first; what does not decode has an empty place."""
     by_reason: dict[str, list[str]] = {}
+    told: dict[str, set[str]] = {}
     for row in rows:
         if row["status"] == "rejected":
-            by_reason.setdefault(_kind(row["reason"]), []).append(row["photo"])
-    ordered = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))[:_COLUMNS]
-    if not ordered:
+            kind = re.sub(r"\d[\d,]*", "N", row["reason"])  # like ones are one, whatever their numbers
+            by_reason.setdefault(kind, []).append(row["photo"])
+            told.setdefault(kind, set()).add(row["reason"])
+    if not by_reason:
         return [Section("photos without a face", [])]
+    frequent = sorted(by_reason, key=lambda kind: (-len(by_reason[kind]), kind))
+    ordered = [((told[kind].pop() if len(told[kind]) == 1 else kind)[:70], by_reason[kind]) for kind in frequent]
+    if len(ordered) > _REASONS:
+        rest = [name for _, names in ordered[_REASONS - 1 :] for name in names]
+        ordered[_REASONS - 1 :] = [("other reasons, all in report.md", rest)]
     return [
         Section(f"{len(names):,} x {reason}", [[Cell(_shown(photos / name), tail(name))] for name in _spread(names)])
         for reason, names in ordered
     ]
-
-
-def _kind(reason: str) -> str:
-    """A reason without its numbers, so that like ones are one."""
-    return "".join("N" if character.isdigit() else character for character in reason)[:70]
 
 
 def _spread(names: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from common.doctor.found import Found
 from common.doctor.judge import driver_needed, problems
+from common.text import WIDTH
 
-WIDTH = 80
 TESTED = ("3.11", "3.13")
 _NAME = 15
 

@@ -10,6 +10,7 @@ from common.embeddings.nearest import search
 from common.embeddings.thresholds import Cut
 from common.errors import DataError
 from common.figures import write_csv
+from common.text import WIDTH, printable
 from common.vectors import unit_rows
 
 # Probes whose neighbours are said; all of them go into the CSV.
@@ -52,7 +53,7 @@ def nearest_faces(gallery: Faces, probes: Faces, k: int, cut: Cut | None, out: P
             f"{gallery.names[row]} {cosine:.3f}{' (same person)' if cut and cut.same(cosine) else ''}"
             for row, cosine in pairs
         ]
-        yield f"{name}: " + ", ".join(known)
+        yield _one_line_or_a_line_each(name, known)
     if len(scores) > _SAID:
         yield f"... and {len(scores) - _SAID:,} probes more"
     if cut is not None:
@@ -65,6 +66,12 @@ def nearest_faces(gallery: Faces, probes: Faces, k: int, cut: Cut | None, out: P
             _rows(gallery, probes, found, scores, cut),
         )
         yield f"all of them in {out}"
+
+
+def _one_line_or_a_line_each(probe: str, neighbours: list[str]) -> str:
+    """Names are whole and stand where they can be copied from, however long they are."""
+    line = f"{probe}: {', '.join(neighbours)}"
+    return line if len(printable(line)) <= WIDTH else "\n  ".join([f"{probe}:", *neighbours])
 
 
 def _rows(

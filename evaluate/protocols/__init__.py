@@ -26,6 +26,7 @@ from evaluate.protocols.verification import (
     LARGEST_DISTANCE,
     VerificationResult,
     pair_distances,
+    pair_folds,
     ten_fold,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "evaluate_tinyface",
     "operating_points",
     "pair_distances",
+    "pair_folds",
     "repeating",
     "search",
     "shown_at",

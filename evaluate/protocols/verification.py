@@ -135,7 +135,7 @@ def verify_distances(
         raise DataError(f"{len(distances)} distances for {len(issame)} labels")
     if not np.isfinite(distances).all():
         raise DataError(f"pair {int(np.argmin(np.isfinite(distances)))} has a distance that is NaN or infinite")
-    fold = _folds(issame, folds)
+    fold = pair_folds(issame, folds)
 
     thresholds = np.arange(0, LARGEST_DISTANCE, ACCURACY_STEP)
     counts = _accepted(distances, issame, fold, folds, thresholds)
@@ -177,10 +177,13 @@ def verify_distances(
     )
 
 
-def _folds(issame: np.ndarray, folds: int) -> np.ndarray:
-    """The fold of each pair: consecutive blocks, the first `P % folds` of them one pair longer."""
+def pair_folds(issame: np.ndarray, folds: int = 10) -> np.ndarray:
+    """The fold of each pair, int (P,): consecutive blocks, the first `P % folds` of them one pair longer.
+
+    Raises DataError for fewer pairs than folds, and for a fold that holds only one kind of pair.
+    """
     if not 2 <= folds <= len(issame):
-        raise DataError(f"{len(issame)} pairs cannot be split into {folds} folds")
+        raise DataError(f"{len(issame)} pairs cannot be split into {folds} folds: give a set of more")
     fold = np.repeat(np.arange(folds), [len(block) for block in np.array_split(issame, folds)])
     for kind, sizes in zip(("different", "same"), _sizes(issame, fold, folds), strict=True):
         if not sizes.all():

@@ -9,7 +9,8 @@ from rich.console import RenderableType
 
 from common.documents import read_document
 from common.errors import DataError
-from evaluate.report.grid import WIDTH, Grid, Row, lay_out
+from common.text import WIDTH
+from evaluate.report.grid import Grid, Row, lay_out
 from evaluate.report.tables import MEAN, far_text, mean
 
 

@@ -9,10 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from common.text import printable
-
-WIDTH = 80
-"""Columns of every table, on a terminal and in a pipe."""
+from common.text import WIDTH, printable
 
 
 @dataclass(frozen=True)

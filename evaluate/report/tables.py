@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from rich.console import Group
 
+from common.text import WIDTH
 from evaluate.protocols import (
     Point,
     PoolingResult,
@@ -14,7 +15,7 @@ from evaluate.protocols import (
     VerificationResult,
     shown_at,
 )
-from evaluate.report.grid import WIDTH, Grid, Row, lay_out
+from evaluate.report.grid import Grid, Row, lay_out
 from evaluate.report.report import Results, csv_rows
 from evaluate.sets import Result
 

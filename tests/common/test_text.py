@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.text import csv_cell, printable
+from common.text import WIDTH, csv_cell, folded, printable
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,15 @@ def test_no_cell_begins_a_formula(text: str) -> None:
 @pytest.mark.parametrize("value", ["-0.5", "+1e-3", "-inf", "name", "a=b", -3, 0.25, None])
 def test_numbers_and_plain_names_stay_as_they_are(value: object) -> None:
     assert csv_cell(value) == value
+
+
+def test_folded_lines_fit_the_terminal_and_lose_no_word_and_a_path_is_never_cut() -> None:
+    path = "a-long/" * 15 + "face.png"
+    text = "one person, by cosine 0.315 (95 %: 0.3 to 0.33) " * 4 + path + "\n" + "  set in " * 20 + "\n\nend\x1b[2J"
+    lines = folded(text).split("\n")
+    assert " ".join(lines).split() == printable(text.replace("\n", " ")).split()
+    assert [line for line in lines if len(line) > WIDTH] == [f"  {path}"]
+    assert lines[0].startswith("one person")
+    assert lines[1].startswith("  ")
+    assert lines[-2:] == ["", "end\\x1b[2J"]
+    assert {len(line) - len(line.lstrip()) for line in lines if "set in" in line} == {2, 4}

@@ -14,6 +14,7 @@ from common.errors import ConfigError, DataError
 from common.faces.evaluation_sets import write_bin
 from common.figures import in_picture, new_figure
 from common.text import printable
+from evaluate.files import load_bin
 from evaluate.report.tables import results_table
 from evaluate.run import evaluate_models
 from tests.evaluate.stand_ins import Linear
@@ -145,6 +146,21 @@ def test_a_name_is_drawn_as_it_is():
 def test_nothing_to_evaluate_on_names_every_path_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"cfp not found: .*cfp\.bin; lfw not found: .*lfw\.bin"):
         evaluate_models({"m": Linear()}, {"cfp": tmp_path / "cfp.bin", "lfw": tmp_path / "lfw.bin"}, None)
+
+
+def test_a_set_that_cannot_be_measured_is_refused_before_anything_is_embedded(tmp_path, face_set):
+    class Never:
+        def embed(self, faces):
+            raise AssertionError("embedded")
+
+    pictures, issame = load_bin(face_set)
+    for name, same, told in (
+        ("sorted", np.sort(issame), r"sorted\.bin: fold 6 of 10 has no pair of different people"),
+        ("few", issame[:6], r"few\.bin: 6 pairs cannot be split into 10 folds: give"),
+    ):
+        write_bin(tmp_path / f"{name}.bin", pictures[: 2 * len(same)], same)
+        with pytest.raises(DataError, match=told):
+            evaluate_models({"m": Never()}, {"noise": face_set, name: tmp_path / f"{name}.bin"}, None, quiet=True)
 
 
 def test_a_damaged_set_stops_the_evaluation(tmp_path, face_set):

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from common.config import MeasureConfig
 from common.embeddings import Embeddings
 from common.errors import UserError
+from common.faces.evaluation_sets import write_bin
 from evaluate import experiment
 from evaluate.__main__ import main
 from evaluate.batch import evaluate_folder
+from evaluate.files import load_bin
 from evaluate.models import named_sets
 from evaluate.stored import EmbeddingStore
 from tests.evaluate.stand_ins import Linear
@@ -126,6 +128,17 @@ def test_experiments_that_measure_differently_make_no_table_until_told_how(exper
     assert "evaluate.flip is True in one and False in two; a table needs one: give --flip" in invoke(*both, code=2)
     invoke(*both, "--flip", "--far", "0.2", "--precision", "float32")
     assert set(results()) == {"one", "two", "teacher (teacher)"}
+
+
+def test_a_plan_names_a_set_whose_folds_are_unusable_and_embedding_it_goes_on(experiments):
+    pictures, issame = load_bin("pairs.bin")
+    write_bin("pairs.bin", pictures, np.sort(issame))
+    run = ("run", "--config", "one.toml", "--data", ".", "--out", "r")
+    told = "pairs.bin: fold 6 of 10 has no pair of different people"
+    assert f"MISSING: {told}" in invoke(*run, "--check", code=2)
+    assert told in invoke(*run, code=2)
+    assert not Path("r").exists()
+    invoke("embed", "--model", "runs/one/student.safetensors", "--on", "pairs.bin", "--out", "e")
 
 
 def test_the_best_student_is_evaluated_beside_the_last_and_both_are_named(experiments):

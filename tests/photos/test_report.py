@@ -78,11 +78,28 @@ def test_sheets_show_the_lowest_scores_first_and_like_reasons_together(folders):
     assert [group[0].text.split("\n")[1] for group in scores.groups] == ["0.600", "0.700", "0.800", "0.900"]
     assert [group[0].text.split("\n")[1] for group in sides.groups] == ["30", "40", "60", "90"]
     rejects = {section.heading: section.groups for section in _rejects(photos, rows)}
-    assert [group[0].picture for group in rejects["2 x a JPEG cut off after NNN bytes"]] == [None, None]
+    assert [group[0].picture for group in rejects["2 x a JPEG cut off after N bytes"]] == [None, None]
     shown = rejects["1 x no face found"][0][0].picture
     assert shown.shape == (112, 112, 3)
     assert (shown[:7] == 0).all()
     assert (shown[8:] == 255).all()
+
+
+def test_a_reason_is_told_with_its_numbers_where_they_are_alike_and_none_is_left_out(tmp_path):
+    from photos.report import _rejects
+
+    reasons = [f"reason {letter}" for letter in "abcdefghij"] + ["its name is not UTF-8: rename it"] * 2
+    reasons += ["a JPEG cut off after 12,345 bytes", "a JPEG cut off after 7 bytes", "a JPEG cut off after 70 bytes"]
+    rows = [{"status": "rejected", "reason": reason, "photo": f"{n}.jpg"} for n, reason in enumerate(reasons)]
+    sections = _rejects(tmp_path, rows)
+    headings = [section.heading for section in sections]
+    assert headings[:3] == [
+        "3 x a JPEG cut off after N bytes",
+        "2 x its name is not UTF-8: rename it",
+        "1 x reason a",
+    ]
+    assert (len(headings), headings[-1]) == (8, "5 x other reasons, all in report.md")
+    assert sum(len(section.groups) for section in sections) == len(rows)
 
 
 def test_where_nothing_was_rejected_the_sheet_says_so(tmp_path, folders):
@@ -117,6 +134,7 @@ def test_a_caption_ends_with_what_tells_photos_of_one_person_apart():
     assert tail("Ana_Palacio/Ana_Palacio_0003.jpg") == "…/Ana_Palacio_0003"
     assert tail("Ana_Palacio/Ana_Palacio_0003.jpg~12", 15) == "…alacio_0003~12"
     assert tail("Bo/b.JPG") == "Bo/b"
+    assert tail("new\nline.jpg") == "new\\x0aline"
 
 
 def test_a_sheet_without_faces_is_its_heading_alone(tmp_path):

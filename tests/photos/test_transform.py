@@ -95,6 +95,14 @@ def test_far_larger_faces_are_means_of_squares():
     np.testing.assert_array_equal(warp(rgb, matrix, (112, 112)), (2 * means + 9) // 18)
 
 
+def test_a_face_less_than_twice_as_large_as_its_place_is_not_shrunk_first_and_one_twice_as_large_is():
+    rgb = photo(240, 240)
+    for larger, shrunk in ((1.9, False), (2.0, True)):
+        matrix = similarity(0, 1 / larger, (0, 0))
+        plain = warp(rgb, matrix, (112, 112), antialias=False)
+        assert np.array_equal(warp(rgb, matrix, (112, 112)), plain) is not shrunk
+
+
 def test_neither_the_number_of_threads_nor_the_library_below_changes_a_bit():
     rgb, matrix = photo(600, 800), similarity(31, 0.45, (-60, 9))
     threads, wanted = cv2.getNumThreads(), warp(rgb, matrix, (112, 112))

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from evaluate.report import WIDTH, results_table
+from common.text import WIDTH
+from evaluate.report import results_table
 from evaluate.report.compare import comparison_table
 from evaluate.report.grid import Grid, Row, lay_out
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from demo.faces import render_face
 from photos.detect import find_detector, nothing, open_detector
@@ -86,6 +87,35 @@ def test_scales_run_from_the_smallest_face_looked_for_to_the_whole_picture():
     found = scales((200, 100), Parameters(min_face=24, factor=0.5))
     assert found == [0.5, 0.25, 0.125]
     assert scales((12, 500), Parameters()) == []
+    assert scales((20, 500), Parameters()) == []  # P-Net's window exactly: AdaFace's loop asks for more
+    assert len(scales((21, 500), Parameters())) == 1
+
+
+def test_a_face_within_a_face_is_one(folder):
+    """Of one's part in the other, that is; of both together they share less than the overlap allowed."""
+
+    class Output:
+        def get_inputs(self):
+            return [self]
+
+        name = "input"
+
+        def run(self, _, feed):
+            count = len(feed["input"])
+            return [
+                np.zeros((count, 4), np.float32),
+                np.full((count, 10), 0.5, np.float32),
+                np.tile([0.02, 0.98], (count, 1)),
+            ]
+
+    mtcnn = Mtcnn(folder, "")
+    mtcnn._output = Output()
+    picture = Image.fromarray(np.zeros((200, 200, 3), np.uint8))
+    within, apart = (
+        np.array([[10.0, 10, 99, 99], [30, 30, 69, 69]]),
+        np.array([[10.0, 10, 99, 99], [110, 110, 149, 149]]),
+    )
+    assert [len(mtcnn._decide(picture, boxes)) for boxes in (within, apart)] == [1, 2]
 
 
 @pytest.mark.parametrize("share_of", ["union", "smaller"])

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from common.embeddings import Row, Thresholds, sidecar_of, write_thresholds
+from common.errors import DataError
 from photos.__main__ import main
+from photos.aligner import AlignedFace
+from photos.embed import compare_photos
 from photos.transform import template
 from tests.tiny import TinyTeacher, portrait
 
@@ -49,6 +53,11 @@ def invoke(*arguments, code=0):
     return result.output
 
 
+def sentences(*arguments):
+    """What is printed, without the breaks of lines."""
+    return " ".join(invoke(*arguments).split())
+
+
 def cosine_of(first, second, flip=True):
     """Independently: the sum of a face's embedding and its mirror image's, and the angle between two such."""
     rows = []
@@ -73,7 +82,7 @@ EMBED = ("embed", "--model", "tiny.onnx", "--aligned", "--in", "photos", "--out"
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_arrays_table_and_matrix_hold_the_cosines_of_the_faces(people, flip):
-    output = invoke(*EMBED, *([] if flip else ["--no-flip"]))
+    output = sentences(*EMBED, *([] if flip else ["--no-flip"]))
     kept = np.load("r/embeddings.npz")
     names = [f"p{person}/{name}.png" for person in range(4) for name in "ab"]
     assert kept["paths"].tolist() == names
@@ -107,7 +116,7 @@ def test_every_face_found_has_a_name_and_norms_are_ranked_with_score_and_size(pe
             lines.append(",".join(map(str, [f"p{person}/a.png", *points, *box, rng.uniform(0.6, 1)])))
     Path("given.csv").write_text("\n".join(lines))
     given = ("--detector", "none", "--landmarks", "given.csv", "--choose", "all")
-    output = invoke("embed", "--model", "tiny.onnx", "--in", "photos", "--out", "r", *given)
+    output = sentences("embed", "--model", "tiny.onnx", "--in", "photos", "--out", "r", *given)
     table = pq.read_table("r/embeddings.parquet").to_pydict()
     assert table["path"] == np.load("r/embeddings.npz")["paths"].tolist()
     assert table["path"] == ["p0/a.png", "p1/a.png", "p1/a.png~2", "p2/a.png"]
@@ -135,20 +144,69 @@ def test_faces_of_another_size_and_folders_without_any_are_refused(people):
     )
 
 
+def test_faces_wider_than_the_model_takes_are_cropped_to_it(people, monkeypatch):
+    whole = np.load((invoke(*EMBED), "r/embeddings.npz")[1])["embeddings"]
+    monkeypatch.setattr(Model, "size", (112, 96))
+    invoke(*EMBED)
+    assert np.load("r/embeddings.npz")["embeddings"].shape == whole.shape
+
+
+def test_of_many_faces_the_first_are_drawn_and_no_matrix_is_written(people, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("photos.embed.results.LARGEST_MATRIX", 7)
+    monkeypatch.setattr("photos.embed.results.HEAT_MAP", 3)
+    monkeypatch.setattr("photos.embed.results.draw_matrix", lambda *told: drawn.append(told))
+    assert "more than 7 faces: no matrix of cosines is written" in invoke(*EMBED)
+    assert not Path("r/cosines.csv").exists()
+    ((cosines, names, faces, _),) = drawn
+    assert (cosines.shape, names, faces) == ((3, 3), ["p0/a.png", "p0/b.png", "p1/a.png"], 8)
+
+
+def test_compare_says_which_face_of_how_many_it_took_and_why_there_is_none(people):
+    photos = Path("photos/p0/a.png"), Path("photos/p0/b.png")
+    box, landmarks = np.array([10, 20, 50, 70], np.float32), np.zeros((5, 2), np.float32)
+    taken = AlignedFace("aligned", None, box, landmarks, 0.9, portrait(0, 0))
+    other = AlignedFace("passed over", "another face was chosen", box, landmarks, 0.8, None)
+
+    def lines(*faces):
+        return list(compare_photos(Model(), SimpleNamespace(faces=lambda rgb: list(faces)), photos, None))
+
+    assert lines(taken)[:2] == [f"{name}.png: a face of 40x50 pixels, score 0.900" for name in "ab"]
+    assert lines(other, taken)[0] == ("a.png: a face of 40x50 pixels, score 0.900, of 2 the most central large one")
+    for faces, reason in (((), "no face found"), ((other,), "another face was chosen")):
+        with pytest.raises(DataError, match=f"photos/p0/a.png: {reason}: give another photo"):
+            lines(*faces)
+
+
+def test_what_is_said_fits_80_columns_and_names_stay_whole(people):
+    name = "-".join(["a-person-of-a-very-long-name"] * 3)
+    Path("photos/p0").rename(f"photos/{name}")
+    Path("new").mkdir()
+    Path("photos/p1/b.png").rename("new/known.png")
+    calibrated(0.1)
+    said = invoke(*EMBED)
+    said += invoke("compare", "--model", "tiny.onnx", "--aligned", f"photos/{name}/a.png", f"photos/{name}/b.png")
+    said += invoke(
+        "gallery", "--model", "tiny.onnx", "--aligned", "--gallery", "photos", "--in", "new", "--out", "r", "-k", "7"
+    )
+    assert all(len(line) <= 80 or name in line.split()[0] for line in said.splitlines()), said
+    assert said.split().count(f"{name}/a.png") > 1
+
+
 def test_compare_says_cosine_and_verdict_at_the_threshold_stored_or_given(people):
     pair = ("compare", "--model", "tiny.onnx", "--aligned", "photos/p0/a.png", "photos/p0/b.png")
     cosine = cosine_of((0, 0), (0, 1))
-    output = invoke(*pair)
+    output = sentences(*pair)
     assert f"cosine {cosine:.4f}" in output
     assert "no threshold is known for tiny.onnx" in output
-    assert f"one person, by cosine {cosine - 0.01:g}, as given" in invoke(*pair, "--threshold", cosine - 0.01)
-    assert "two people, by" in invoke(*pair, "--threshold", cosine + 0.01)
+    assert f"one person, by cosine {cosine - 0.01:g}, as given" in sentences(*pair, "--threshold", cosine - 0.01)
+    assert "two people, by" in sentences(*pair, "--threshold", cosine + 0.01)
     calibrated(cosine - 0.01)
-    assert "at FAR 0.01, on 100 pairs of strangers in mine" in invoke(*pair)
-    assert "one person, by" in invoke(*pair, "--far", "0.01")
+    assert "at FAR 0.01, on 100 pairs of strangers in mine" in sentences(*pair)
+    assert "one person, by" in sentences(*pair, "--far", "0.01")
     assert "thresholds of flip-sum embeddings, these are single" in invoke(*pair, "--no-flip", code=2)
     calibrated(cosine + 0.01)
-    assert "two people, by" in invoke(*pair)
+    assert "two people, by" in sentences(*pair)
 
 
 def test_gallery_finds_the_people_and_judges_by_the_threshold(people):

@@ -13,7 +13,7 @@ from evaluate.files import ArrowFaces, read_metadata
 from evaluate.protocols import evaluate_templates
 from evaluate.sets import open_set
 from photos.sets.ijb import write_ijb
-from photos.sets.ijb_meta import read_pairs
+from photos.sets.ijb_meta import read_pairs, read_people
 from tests.tiny import portrait
 
 # The numbers of eval_ijbc.py, moved by eight pixels as it does.
@@ -158,6 +158,7 @@ DAMAGE = {
     "no crop": ("name_5pts_score.txt", 1, lambda line: line.replace("1.jpg", "77.jpg"), "77.jpg"),
     "other face": ("face_tid_mid.txt", 4, lambda line: "9" + line, "line 4: names '94.jpg' where .* has '4.jpg'"),
     "no template": ("face_tid_mid.txt", 4, lambda line: "4.jpg one 2", "line 4: 'one' is no whole number"),
+    "overflow": ("face_tid_mid.txt", 4, lambda line: f"4.jpg {10**19 - 1} 2", "line 4: '9{19}' is no whole number"),
     "strange pair": ("template_pair_label.txt", 36, lambda line: "77 950 0", "line 36: template 77 has no face"),
     "label": ("template_pair_label.txt", 8, lambda line: line[:-1] + "2", "line 8: label 2, expected 1"),
     "short pair": ("template_pair_label.txt", 9, lambda line: line[:-2], "line 9: 2 fields, expected 3"),
@@ -206,3 +207,14 @@ def test_the_fast_reader_of_pairs_equals_the_slow_one(tmp_path):
     lax.write_text("".join("{}  {}\t{} \r\n".format(*row) for row in table.tolist()))
     for path in (exact, lax):
         np.testing.assert_array_equal(np.column_stack(read_pairs(path, np.arange(50))), table)
+
+
+def test_a_probe_person_may_have_several_templates_and_a_lost_one_is_named_with_its_first_line(tmp_path):
+    path = tmp_path / "probe.csv"
+    path.write_text("TEMPLATE_ID,SUBJECT_ID\n7,1\n5,1\n5,1\n6,2\n")
+    templates, people = read_people(path, np.array([5, 6, 7]), gallery=False)
+    assert (templates.tolist(), people.tolist()) == ([5, 6, 7], [1, 2, 1])
+    with pytest.raises(DataError, match="line 3: person 1 has template 5, and 7 above"):
+        read_people(path, np.array([5, 6, 7]), gallery=True)
+    with pytest.raises(DataError, match="line 3: template 5 has no face"):
+        read_people(path, np.array([6, 7]), gallery=False)

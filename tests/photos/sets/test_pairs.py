@@ -141,6 +141,13 @@ def test_drawn_pairs_are_distinct_balanced_and_no_person_is_in_two_folds():
     assert draw_pairs(photos_of, 200, 5, 4) != folds
 
 
+def test_people_are_dealt_to_folds_there_and_back_so_that_none_gets_all_the_larger_ones():
+    photos_of = {name: [f"{name}/{n}" for n in range(count)] for name, count in zip("ABCD", (12, 9, 6, 4), strict=True)}
+    folds = draw_pairs(photos_of, pairs=40, folds=2, seed=0)
+    people = [{face.split("/")[0] for pair in fold for face in pair[:2]} for fold in folds]
+    assert people == [{"A", "D"}, {"B", "C"}]
+
+
 def test_all_pairs_there_are_can_be_drawn_and_no_more():
     photos_of = {"a": ["a/0", "a/1", "a/2"], "b": ["b/0"]}
     (fold,) = draw_pairs(photos_of, pairs=6, folds=1, seed=0)
