@@ -22,7 +22,7 @@ from common.errors import CacheError, ConfigError
 from common.faces import open_faces
 from common.writers import at_work
 from tests.ablate.conftest import CPU, FakePrograms
-from tests.distill.conftest import cached  # noqa: F401 - a fixture
+from tests.distill.conftest import cached, cached_world  # noqa: F401 - fixtures
 from tests.tiny import experiment
 
 DATA = Path("data")
