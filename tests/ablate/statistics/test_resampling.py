@@ -101,6 +101,13 @@ def test_what_thresholds_chosen_anew_add_is_counted_half_over_pairs_and_people_a
     assert still.error(one) ** 2 == pytest.approx(of_steady), "never less than with thresholds left"
 
 
+def test_the_error_is_never_below_that_of_pairs_where_the_pairs_of_a_person_make_up_for_each_other():
+    people = np.repeat(np.arange(50), 2)[:, None].repeat(2, axis=1)
+    one_of_two = np.tile([True, False], 50)
+    found, pairs = (Resampled([weighted_mean(one_of_two)], 100, on).error(np.ones(1)) for on in (people, None))
+    assert found == pairs == pytest.approx(0.05, rel=0.06)
+
+
 def test_people_who_never_repeat_give_the_error_of_pairs():
     right = np.random.default_rng(0).random(400) < 0.8
     alone = np.arange(800).reshape(400, 2)
