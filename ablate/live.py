@@ -18,6 +18,7 @@ from common.text import printable
 
 SECONDS_BETWEEN_LINES = 60.0
 SHOWN_DONE = 5
+LONGEST_LABEL = 36
 
 State = Literal["waiting", "elsewhere", "training", "evaluating", "done", "failed"]
 
@@ -73,9 +74,11 @@ class LiveTable:
         """What runs, what failed, the last that were done, and how many wait."""
         done = [key for key, line in self._lines.items() if line.state == "done"]
         shown = [key for key, line in self._lines.items() if line.state not in ("waiting", "done")]
-        table = Table(caption=self._caption(), caption_justify="left", box=None, pad_edge=False)
-        for heading in ("run", "", "", ""):
-            table.add_column(heading, no_wrap=True, overflow="ellipsis")
+        table = Table(caption=self._caption(), caption_justify="left", box=None, pad_edge=False, expand=True)
+        table.add_column("run", no_wrap=True, overflow="ellipsis", max_width=LONGEST_LABEL)
+        for _ in ("state", "elapsed"):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)  # alone gives way on a narrow terminal
         for key in sorted(done, key=lambda key: self._lines[key].since)[-SHOWN_DONE:] + shown:
             line = self._lines[key]
             elapsed = "" if line.state in ("done", "failed") else duration_text(time.monotonic() - line.since)

@@ -1,6 +1,6 @@
 """Do the tests of an ablation keep their word? Tables whose truth is known are simulated, and findings are counted.
 
-    python -m benchmarks.ablation_statistics [--tables 2000] [--seed 0] [--only seeds|accuracy|tar]
+    python -m benchmarks.ablation_statistics [--tables 2000] [--sets 2000] [--seed 0] [--only seeds|accuracy|tar]
 
 Over seeds: every number of a table is drawn from a normal distribution, five cases and a baseline. Over pairs and
 people: two students' scores of a set of 300 genuine and 300 impostor pairs; what a student makes of a person is drawn
@@ -18,6 +18,7 @@ from ablate.statistics.difference import LEVEL
 from ablate.statistics.holm import holm
 from ablate.statistics.paired import OnSamePairs
 from ablate.statistics.power import smallest_over_pairs, smallest_over_seeds
+from ablate.statistics.resampling import RESAMPLES
 from ablate.statistics.seeds import welch
 
 CASES = 5
@@ -84,17 +85,23 @@ def true_rate(genuine: float, far: float | None) -> float:
 
 
 def over_pairs(
-    rng: np.random.Generator, tables: int, far: float | None, repeat: bool, known: bool = True, truth: float = 0.0
+    rng: np.random.Generator,
+    tables: int,
+    far: float | None,
+    repeat: bool,
+    known: bool = True,
+    truth: float = 0.0,
+    sets: int = RESAMPLES,
 ) -> tuple[Found, np.ndarray]:
-    """Two students a table whose true rates are `truth` apart. known: whether people are told to the test. Also the
-    differences measured (tables,)."""
+    """Two students a table whose true rates are `truth` apart. known: whether people are told to the test. sets: drawn
+    for it. Also the differences measured (tables,)."""
     issame, people = people_of_set(rng, repeat)
     means = [mean_score(true_rate(MIDDLE, far) + side * truth / 2, far) for side in (-1, 1)]
     compared = []
     for start in range(0, tables, _AT_ONCE):
         here = min(_AT_ONCE, tables - start)
         scores = student_scores(rng, issame, people, np.tile(means, here))
-        compared += list(_compared(OnSamePairs(scores, issame, people if known else None, far), here))
+        compared += list(_compared(OnSamePairs(scores, issame, people if known else None, far, sets), here))
     difference, p, low, high = np.array(compared).T
     rejected = float(np.mean(p < LEVEL))
     covered = float(np.mean((low <= truth) & (truth <= high)))
@@ -115,15 +122,16 @@ def mean_score(rate: float, far: float | None) -> float:
 
 @click.command()
 @click.option("--tables", default=2000, show_default=True)
+@click.option("--sets", default=RESAMPLES, show_default=True, help="Drawn for each test over pairs or people.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--only", type=click.Choice(["seeds", "accuracy", "tar"]), help="One part of it.")
-def main(tables: int, seed: int, only: str | None) -> None:
+def main(tables: int, sets: int, seed: int, only: str | None) -> None:
     print(f"{tables:,} tables; binomial error of 5 %: {100 * np.sqrt(0.05 * 0.95 / tables):.2f} points")
     if only in (None, "seeds"):
         show_seeds(np.random.default_rng(seed), tables)
     for far, rate in ((None, "accuracy"), (FAR, "tar")):
         if only in (None, rate):
-            show_pairs(np.random.default_rng(seed), tables, far)
+            show_pairs(seed, tables, far, sets)
 
 
 def show_seeds(rng: np.random.Generator, tables: int) -> None:
@@ -137,15 +145,17 @@ def show_seeds(rng: np.random.Generator, tables: int) -> None:
             print(f"{seeds:3} seeds, spread x {spread:g} {_percent(*shares)}", flush=True)
 
 
-def show_pairs(rng: np.random.Generator, tables: int, far: float | None) -> None:
+def show_pairs(seed: int, tables: int, far: float | None, sets: int) -> None:
     rate = "accuracy" if far is None else f"TAR @ FAR {far:g}"
     print(f"\n{rate:22}   tests that reject    intervals hold    power, of 80 %")
     for repeat, known, name in ((False, True, "pairs"), (True, True, "people"), (True, False, "people, as pairs")):
-        found, differences = over_pairs(rng, tables, far, repeat, known)
+        rng = np.random.default_rng(seed)
+        found, differences = over_pairs(rng, tables, far, repeat, known, sets=sets)
         shares = [found.rejected, found.covered]
         if known:  # as pairs nothing is promised
             smallest = smallest_over_pairs(float(differences.std()), (PEOPLE if repeat else PAIRS) - 1)
-            shares.append(over_pairs(rng, max(1, tables // 4), far, repeat, truth=smallest)[0].rejected)
+            powered, _ = over_pairs(rng, max(1, tables // 4), far, repeat, truth=smallest, sets=sets)
+            shares.append(powered.rejected)
         print(f"{name:22} {_percent(*shares)}", flush=True)
 
 

@@ -14,7 +14,11 @@ class ConfigError(UserError):
 
 
 class IdleOptionError(ConfigError):
-    """Options that were changed but cannot have an effect where they stand."""
+    """Options that were changed but cannot have an effect where they stand; their dotted keys."""
+
+    def __init__(self, message: str, options: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.options = options
 
 
 class DataError(UserError):

@@ -51,6 +51,7 @@ def html_of(study: "Study", verdicts: Mapping[str, Sequence["Verdict"]], page: P
     return environment.get_template("page.html.jinja").render(
         **shown,
         probability=words.probability,
+        duration=duration_text,
         sortable=lambda number: number if words.known(number) else "",
         word_class=lambda word: word if word in ("better", "worse") else "neither",
         width=WIDTH,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Row:
     """A point by one number. values: (seed, fraction) of its finished runs; error: the standard error of their mean,
-    None for one seed. parameters, macs: of the student; pace: faces a second in training, hours: of one training, both
-    means over seeds. number: the point's place in the study, by which it has its colour."""
+    None for one seed. parameters, macs: of the student; pace: faces a second in training, seconds: of one training,
+    both means over seeds. number: the point's place in the study, by which it has its colour."""
 
     point: str
     number: int
@@ -29,7 +29,7 @@ class Row:
     parameters: int | None
     macs: int | None
     pace: float | None
-    hours: float | None
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _row(
         parameters=student.parameters if student else None,
         macs=student.macs if student else None,
         pace=_mean(run.faces_per_second for run in runs),
-        hours=_mean(run.seconds / 3600 if run.seconds is not None else None for run in runs),
+        seconds=_mean(run.seconds for run in runs),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.page.leaderboard import Board, Row, boards
 from ablate.page.words import DASH, MINUS, interval, known, metric_name, millions, percent, points, probability
+from common.plan import duration_text
 from common.text import csv_cell, printable
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def markdown_text(text: str) -> str:
 
 def _heads(board: Board) -> list[str]:
     compared = ["difference", "95 % interval", "p (Holm)", "verdict"] if _compared(board) else []
-    return ["point", "mean %", "± s.e.", "each seed", *compared, "params M", "MACs M", "faces/s", "hours"]
+    return ["point", "mean %", "± s.e.", "each seed", *compared, "params M", "MACs M", "faces/s", "training"]
 
 
 def _cells(row: Row, board: Board) -> list[str]:
@@ -111,8 +112,8 @@ def _cells(row: Row, board: Board) -> list[str]:
     elif _compared(board):
         cells += ["", "", "", "baseline" if row.is_baseline else ""]
     pace = f"{row.pace:,.0f}" if row.pace is not None else DASH
-    hours = f"{row.hours:.2f}" if row.hours is not None else DASH
-    return [*cells, millions(row.parameters), millions(row.macs), pace, hours]
+    training = duration_text(row.seconds) if row.seconds is not None else DASH
+    return [*cells, millions(row.parameters), millions(row.macs), pace, training]
 
 
 def _compared(board: Board) -> bool:

@@ -15,6 +15,11 @@ def changes_of(table: Mapping[str, Any]) -> tuple[Change, ...]:
     return tuple(_flat((), table))
 
 
+def keys_of(dotted: str) -> tuple[str, ...]:
+    """`head.m` as the keys it is made of."""
+    return tuple(part.strip() for part in dotted.split("."))
+
+
 def changes_text(changes: Iterable[Change]) -> str:
     """`head=arcface train.lr=0.1`, nothing changed as a dash."""
     return " ".join(f"{'.'.join(keys)}={value_text(value)}" for keys, value in changes) or "-"
@@ -39,7 +44,7 @@ def short_keys(keys: Iterable[str]) -> dict[str, str]:
 
 def _flat(above: tuple[str, ...], table: Mapping[str, Any]) -> Iterable[Change]:
     for key, value in table.items():
-        keys = (*above, *(part.strip() for part in key.split(".")))
+        keys = (*above, *keys_of(key))
         if isinstance(value, dict) and keys[-1] not in _WHOLE and "recipe" not in value:
             yield from _flat(keys, value)
         else:

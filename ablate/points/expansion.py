@@ -7,11 +7,11 @@ they are called, and a run that is finished stays finished when a case is rename
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ablate.points.changes import changes_of, short_keys, value_text
+from ablate.points.changes import changes_of, keys_of, short_keys, value_text
 from ablate.points.file import AblateSection, Ablation
 from ablate.points.identity import DIGITS, cache_identity, digest_of
 from ablate.points.subsets import Cut, cut_changes, taken_apart
@@ -135,31 +135,31 @@ def _resolved(
     base: Config,
     ranks: int,
 ) -> tuple[_Point, set[str]]:
-    """The point, less the fewest axes without which its configuration holds; and these."""
-    first: IdleOptionError | None = None
-    for count in range(len(axes) + 1):
-        for dropped in combinations(axes, count):
-            kept = {key: value for key, value in axes.items() if key not in dropped}
-            changes = (*changes_of(section.cases.get(case, {})), *changes_of(kept))
-            name = _name(ablation, case, kept, names)
-            if any(keys[0] == "name" or keys == ("train", "seed") for keys, _ in changes):
-                raise ConfigError(f"{ablation.path}: {name}: seeds are for ablate.seeds, a name is made: remove it")
-            where = f"{ablation.path}: {name}:"
-            of_experiment, subset = taken_apart(changes, where)
-            try:
-                whole = checked(ablation.written, (*of_experiment, *ablation.overrides), where)
-            except IdleOptionError as error:
-                first = first or error
-                continue
-            config = whole = _with_its_cache(ablation, whole, base, changes)
-            cuts: dict[str, Cut] = {}
-            if subset is not None:
-                cut, cuts = cut_changes(whole, subset)
-                config = checked(ablation.written, (*of_experiment, *ablation.overrides, *cut), where)
-            digest = digest_of(config, ranks)
-            return _Point(name, case, kept, changes, config, digest, whole if cuts else None, cuts), set(dropped)
-    assert first is not None
-    raise first
+    """The point, less the axes that have no effect in it; and these."""
+    dropped: set[str] = set()
+    while True:
+        kept = {key: value for key, value in axes.items() if key not in dropped}
+        changes = (*changes_of(section.cases.get(case, {})), *changes_of(kept))
+        name = _name(ablation, case, kept, names)
+        if any(keys[0] == "name" or keys == ("train", "seed") for keys, _ in changes):
+            raise ConfigError(f"{ablation.path}: {name}: seeds are for ablate.seeds, a name is made: remove it")
+        where = f"{ablation.path}: {name}:"
+        of_experiment, subset = taken_apart(changes, where)
+        try:
+            whole = checked(ablation.written, (*of_experiment, *ablation.overrides), where)
+        except IdleOptionError as error:
+            idle = {key for key in kept if ".".join(keys_of(key)) in error.options}
+            if not idle:
+                raise
+            dropped |= idle
+            continue
+        config = whole = _with_its_cache(ablation, whole, base, changes)
+        cuts: dict[str, Cut] = {}
+        if subset is not None:
+            cut, cuts = cut_changes(whole, subset)
+            config = checked(ablation.written, (*of_experiment, *ablation.overrides, *cut), where)
+        digest = digest_of(config, ranks)
+        return _Point(name, case, kept, changes, config, digest, whole if cuts else None, cuts), dropped
 
 
 def _with_its_cache(ablation: Ablation, config: Config, base: Config, changes: Iterable[Change]) -> Config:

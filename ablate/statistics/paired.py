@@ -8,19 +8,26 @@ from scipy.stats import t
 from ablate.statistics.difference import LEVEL, Difference
 from ablate.statistics.power import smallest_over_pairs
 from ablate.statistics.rates import weighted_accuracy, weighted_tar
-from ablate.statistics.resampling import Resampled
+from ablate.statistics.resampling import RESAMPLES, Resampled
 
 
 class OnSamePairs:
     """R students on the same pairs, ready for comparisons of any two groups of them."""
 
-    def __init__(self, scores: np.ndarray, issame: np.ndarray, people: np.ndarray | None, far: float | None) -> None:
+    def __init__(
+        self,
+        scores: np.ndarray,
+        issame: np.ndarray,
+        people: np.ndarray | None,
+        far: float | None,
+        sets: int = RESAMPLES,
+    ) -> None:
         """scores: float64 (R,P), cosines; issame: bool (P,); people: int (P,2), None where nobody knows; far: compare
-        the TAR at this FAR, None for accuracy."""
+        the TAR at this FAR, None for accuracy. sets: drawn."""
         rates = [weighted_accuracy(row, issame) if far is None else weighted_tar(row, issame, far) for row in scores]
         left = [weighted_accuracy(row, issame, anew=False) for row in scores] if far is None else None
         self._measured = np.array([rate(np.ones((len(issame), 1), np.int16))[0] for rate in rates])
-        self._resampled = Resampled(rates, len(issame), people, left)
+        self._resampled = Resampled(rates, len(issame), people, left, sets)
 
     def compare(
         self, ours: Sequence[int], baseline: Sequence[int], cases: int = 1, measured: float | None = None

@@ -83,31 +83,31 @@ class Resampled:
         pairs: int,
         people: np.ndarray | None,
         left: Sequence[WeightedRate] | None = None,
+        sets: int = RESAMPLES,
     ) -> None:
         """rates: of R models; people: int (P,2) of the P pairs, None where nobody knows. left: the same rates with
         thresholds that are left where they were, for those whose choice would count double (docs/ablations.md)."""
-        self._readings = [rates] if left is None else [rates, left]
+        steady = rates if left is None else left
         self.over_people = people is not None and somebody_repeats(people)
         self.units = pairs
-        self._by_pairs = self._drawn(draw_pairs(pairs))
+        self._by_pairs = resample(steady, draw_pairs(pairs), sets)
+        self._chosen_anew = None if left is None else resample(rates, draw_pairs(pairs), sets)
         if people is not None and self.over_people:
             self.units = len(np.unique(people))
-            self._by_people = self._drawn(draw_people(people))
-            self._by_impostors = self._drawn(draw_impostors(people))
+            self._by_people = resample(steady, draw_people(people), sets)
+            self._by_impostors = resample(steady, draw_impostors(people), sets)
 
     def error(self, mixture: np.ndarray) -> float:
         """Standard error of `mixture` (R,) of the rates, such as one's less another's: never below that of pairs drawn
         each for itself."""
-        variance = _variance(mixture, self._by_pairs)
+        of_pairs = variance = _variance(mixture, self._by_pairs)
         if self.over_people:
             of_people = _variance(mixture, self._by_people) - 2 * _variance(mixture, self._by_impostors)
-            variance = max(variance, of_people)
+            variance = max(of_pairs, of_people)
+        if self._chosen_anew is not None:  # holds the jumps of thresholds twice
+            variance += max(0.0, _variance(mixture, self._chosen_anew) - of_pairs) / 2
         return float(np.sqrt(variance))
 
-    def _drawn(self, draw: Draw) -> list[np.ndarray]:
-        return [resample(rates, draw) for rates in self._readings]
 
-
-def _variance(mixture: np.ndarray, drawn: Sequence[np.ndarray]) -> float:
-    """The mean over the readings (R, sets): between thresholds chosen anew and left lies what they add once."""
-    return float(np.mean([np.var(mixture @ rates) for rates in drawn]))
+def _variance(mixture: np.ndarray, rates: np.ndarray) -> float:
+    return float(np.var(mixture @ rates))

@@ -56,7 +56,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _several_caches_where_read(self) -> Self:
         if self.cache.also and not self.reads_teacher:
-            raise Idle("cache.also has no effect with head and terms that read no teacher: remove it")
+            raise Idle("cache.also", "with head and terms that read no teacher")
         return self
 
     @model_validator(mode="after")
@@ -67,7 +67,7 @@ class Config(Section):
         if samples is not None and samples < train.batch_size:
             raise ValueError(f"train.batch_size = {train.batch_size} leaves no step in an epoch of {samples} samples")
         if not self.reads_teacher and train.verify != "sample":
-            raise Idle("train.verify has no effect where head and terms read no teacher: remove it")
+            raise Idle("train.verify", "where head and terms read no teacher")
         if train.evaluate_every and not sets:
             raise ValueError("train.evaluate_every needs evaluate.sets, and there are none")
         if train.best_by is not None and train.best_by.partition(".")[0] not in sets:

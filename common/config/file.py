@@ -84,8 +84,11 @@ def checked(written: Written, given: Sequence[Change] = (), by: str = "--set") -
             _describe(problem, written.files, given if given and _key(problem) not in alone else [], by)
             for problem in error.errors()
         ]
-        idle = given and all(isinstance(problem.get("ctx", {}).get("error"), Idle) for problem in error.errors())
-        raise (IdleOptionError if idle else ConfigError)("; ".join(problems)) from None
+        found = [(problem["loc"], problem.get("ctx", {}).get("error")) for problem in error.errors()]
+        idle = frozenset(".".join((*map(str, loc), why.option)) for loc, why in found if isinstance(why, Idle))
+        if given and all(isinstance(why, Idle) for _, why in found):
+            raise IdleOptionError("; ".join(problems), idle) from None
+        raise ConfigError("; ".join(problems)) from None
 
 
 def _file_of(path: Path) -> Path:

@@ -27,7 +27,11 @@ AnyPrecision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class Idle(ValueError):
-    """An option that was changed but cannot have an effect."""
+    """An option that was changed but cannot have an effect; its key, from where this is raised."""
+
+    def __init__(self, option: str, because: str) -> None:
+        super().__init__(f"{option} has no effect {because}: remove it")
+        self.option = option
 
 
 class Section(BaseModel):
@@ -50,4 +54,4 @@ class Section(BaseModel):
         """An option that was changed but cannot have an effect is an error, not silence."""
         for name in fields:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise Idle(f"{name} has no effect {because}: remove it")
+                raise Idle(name, because)

@@ -71,6 +71,16 @@ def test_some_of_the_people_is_a_cache_cut_out_of_the_point_s_own(written):
     assert [len(need.runs) for need in needs.values()] == [1, 2], "who reads no teacher reads the list of people"
 
 
+def test_a_run_needs_a_cache_where_only_its_terms_read_the_teacher(written):
+    path = written('[ablate.axes]\n"terms.match" = ["off", "cosine"]\n')
+    (need,) = needed_caches(runs_of(path))
+    assert [run.label for run in need.runs] == ["match=cosine, seed 0"]
+    assert f"{need.path}" == "caches/base"
+    plan = plan_ablation(path, DATA, (), CPU)
+    assert "caches/base: cache missing: give --build (BUILD=1)" in plan.missing
+    assert ("cache", "caches/base: missing, read by 1 runs") in plan.facts
+
+
 def test_a_cache_that_is_only_cut_from_and_caches_read_besides_are_needed_too(written):
     text = '[ablate.cases]\nhalf = { subset = { first = 3 }, cache = { also = ["caches/more"] } }\n'
     path = written(text, head="adadistill-arcface")

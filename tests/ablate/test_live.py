@@ -13,8 +13,8 @@ def table_of(written):
     return LiveTable(runs), [run.key for run in runs]
 
 
-def text_of(live: LiveTable) -> str:
-    console = Console(width=100, record=True, file=io.StringIO())
+def text_of(live: LiveTable, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(live.table())
     return console.export_text()
 
@@ -31,6 +31,24 @@ def test_the_table_shows_what_runs_and_failed_and_counts_the_rest(written):
     assert "failed" in text
     assert "m=0.4" not in text
     assert "1 of 4 done, 1 running, 1 waiting, 1 failed" in " ".join(text.split())
+
+
+def test_on_eighty_columns_it_is_the_last_words_that_are_cut(written):
+    live, (first, second, third, _) = table_of(written)
+    live.state(first, "evaluating")
+    live.progress(first, "runs/" + 200 * "x")
+    live.state(second, "training")
+    live.progress(second, "step 2/46, loss 45.47, 102 faces/s, 37 s left, epoch 1/1 and more and more")
+    live.state(third, "failed", 100 * "y ")
+    head, *rows, caption = text_of(live, 80).splitlines()
+    assert [row.split()[:4] for row in rows] == [
+        ["m=0.1,", "seed", "0", "evaluating"],
+        ["m=0.2,", "seed", "0", "training"],
+        ["m=0.3,", "seed", "0", "failed"],
+    ]
+    assert "step 2/46, loss 45.47, 102 faces/s" in rows[1]
+    assert caption.rstrip() == "0 of 4 done, 2 running, 1 waiting, 1 failed"
+    assert max(map(len, (head, *rows, caption))) <= 80
 
 
 def test_in_a_pipe_every_change_is_a_line_and_progress_is_told_once_a_minute(written, capsys, monkeypatch):

@@ -50,6 +50,41 @@ def test_an_axis_without_effect_in_a_case_is_collapsed_and_named(written):
     ]
 
 
+@pytest.mark.parametrize("on", [False, True])
+def test_a_term_turned_off_by_an_axis_leaves_its_weight_without_effect_whatever_the_base_has(written, on):
+    text = """
+[ablate.axes]
+"terms.match" = ["off", "cosine"]
+"terms.match_weight" = [4.0, 16.0]
+"""
+    path = written(text, terms={"match": "cosine", "match_weight": 4.0} if on else {})
+    if on:  # the axis that is idle is dropped, never the one that makes it so
+        Path("base.toml").write_text(Path("base.toml").read_text().replace("match_weight = 4.0\n", ""))
+    found = points(path)
+    assert found.points == ["match=off", "match=cosine, match_weight=4", "match=cosine, match_weight=16"]
+    assert [run.config.terms.match for run in found.runs] == ["off", "cosine", "cosine"]
+    assert found.notes == [
+        f"match=off, match_weight={weight}: terms.match_weight without effect there, the same runs as match=off"
+        for weight in (4, 16)
+    ]
+
+
+def test_an_option_of_a_case_that_an_axis_makes_idle_is_refused_with_the_point_s_name(written):
+    text = '[ablate.axes]\n"terms.match" = ["off", "cosine"]\n[ablate.cases]\na = { terms.match_weight = 4.0 }\n'
+    with pytest.raises(ConfigError, match=r"a, match=off: .*match_weight has no effect with match = 'off'"):
+        points(written(text))
+
+
+def test_a_teacher_reaches_the_students_whose_terms_read_it(written):
+    text = '[ablate.axes]\n"terms.match" = ["off", "cosine"]\n'
+    alone, taught = points(written(text)).runs
+    assert (alone.config.reads_teacher, taught.config.reads_teacher) == (False, True)
+    for change in ("teacher.weights=b.onnx", "cache.dtype=int8", "cache.path=elsewhere"):
+        other_alone, other_taught = points(written(text), 1, [change]).runs
+        assert other_alone.digest == alone.digest, "no teacher reaches it"
+        assert other_taught.digest != taught.digest
+
+
 def test_a_run_is_the_experiment_that_its_changes_make_of_the_base(written):
     run = by_label(points(written(HEADS)))["geometry, geometry_k=1, seed 1"]
     changes = ["head=adadistill-adaface-geometry", "head.geometry_k=1.0", "train.seed=1", f"name={run.config.name}"]

@@ -84,6 +84,30 @@ def test_the_error_of_people_is_that_of_all_pairs_that_share_one(pairs, people):
     assert found == pytest.approx(np.sqrt(shared) / pairs, rel=0.12)
 
 
+@pytest.mark.parametrize("repeat", [False, True])
+def test_what_thresholds_chosen_anew_add_is_counted_half_over_pairs_and_people_alike(repeat):
+    people = crowd(200, 40)[0] if repeat else None
+    right = np.random.default_rng(0).random(200) < 0.8
+    steady, jump = weighted_mean(right), np.random.default_rng(1).normal(size=200)
+
+    def jumping(weights):  # a jump is anything that has no memory of the weights: here of variance 0.08**2 / 2
+        return steady(weights) + 0.08 * np.cos(jump @ weights)
+
+    one = np.ones(1)
+    of_steady = Resampled([steady], 200, people).error(one) ** 2
+    found = Resampled([jumping], 200, people, [steady]).error(one) ** 2
+    assert found - of_steady == pytest.approx(0.08**2 / 4, rel=0.1)
+    still = Resampled([lambda weights: np.zeros(weights.shape[1])], 200, people, [steady])
+    assert still.error(one) ** 2 == pytest.approx(of_steady), "never less than with thresholds left"
+
+
+def test_the_error_is_never_below_that_of_pairs_where_the_pairs_of_a_person_make_up_for_each_other():
+    people = np.repeat(np.arange(50), 2)[:, None].repeat(2, axis=1)
+    one_of_two = np.tile([True, False], 50)
+    found, pairs = (Resampled([weighted_mean(one_of_two)], 100, on).error(np.ones(1)) for on in (people, None))
+    assert found == pairs == pytest.approx(0.05, rel=0.06)
+
+
 def test_people_who_never_repeat_give_the_error_of_pairs():
     right = np.random.default_rng(0).random(400) < 0.8
     alone = np.arange(800).reshape(400, 2)

@@ -5,7 +5,7 @@ import pytest
 
 from ablate.statistics.power import smallest_over_pairs, smallest_over_seeds
 from ablate.statistics.rates import weighted_accuracy
-from ablate.statistics.resampling import draw_pairs, resample
+from ablate.statistics.resampling import Resampled
 from benchmarks.ablation_statistics import (
     FAR,
     MIDDLE,
@@ -82,30 +82,30 @@ def test_of_equal_students_one_tar_in_twenty_is_called_different_and_promised_di
 
 
 @pytest.mark.slow
-def test_of_equal_students_one_accuracy_in_twenty_is_called_different():
-    found, _ = over_pairs(np.random.default_rng(0), 500, None, repeat=False)
+@pytest.mark.parametrize("repeat", [False, True])
+def test_of_equal_students_one_accuracy_in_twenty_is_called_different(repeat):
+    found, _ = over_pairs(np.random.default_rng(0), 500, None, repeat, sets=400)
     assert found.rejected == near(0.05, 500)
     assert found.covered == near(0.95, 500)
 
 
 @pytest.mark.slow
-def test_the_error_of_an_accuracy_is_that_of_other_sets_and_of_one_reading_alone_it_is_not():
+@pytest.mark.parametrize("repeat", [False, True])
+def test_the_error_of_an_accuracy_is_that_of_other_sets_and_of_one_reading_alone_it_is_not(repeat):
     """Thresholds chosen anew count their jumps twice, thresholds left not at all."""
     rng, none = np.random.default_rng(0), np.array([-1.0, 1.0])
-    issame, people = people_of_set(rng, repeat=False)
+    issame, people = people_of_set(rng, repeat)
     mean = mean_score(true_rate(MIDDLE, None), None)
-
-    def rates(anew):
-        return [weighted_accuracy(row, issame, anew) for row in scores]
-
     once, variances, differences = np.ones((PAIRS, 1), np.int16), [], []
-    for number in range(1500):
+    for number in range(3000):
         scores = student_scores(rng, issame, people, np.array([mean, mean]))
-        differences.append(none @ np.concatenate([rate(once) for rate in rates(anew=True)]))
-        if number < 60:
-            drawn = [np.var(none @ resample(rates(anew), draw_pairs(PAIRS), sets=300)) for anew in (True, False)]
-            variances.append([np.mean(drawn), *drawn])
-    ours, anew, left = np.mean(variances, axis=0) / np.var(differences)
-    assert ours == pytest.approx(1, abs=0.12)
-    assert anew > 1.15
-    assert left < 0.85
+        anew, left = ([weighted_accuracy(row, issame, chosen) for row in scores] for chosen in (True, False))
+        differences.append(none @ np.concatenate([rate(once) for rate in anew]))
+        if number < 100:
+            readings = [(anew, left), (anew, None), (left, None)]
+            drawn = [Resampled(rates, PAIRS, people, steady, sets=300) for rates, steady in readings]
+            variances.append([reading.error(none) ** 2 for reading in drawn])
+    ours, of_anew, of_left = np.mean(variances, axis=0) / np.var(differences)
+    assert ours == pytest.approx(1, abs=0.08)
+    assert of_anew > (1.02 if repeat else 1.15)
+    assert of_left < 0.85
