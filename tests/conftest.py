@@ -14,11 +14,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import cv2
 import torch
 
-from common.allocator import keep_freed_memory
-
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
-keep_freed_memory()  # as every command does
 
 GOLDEN = Path(__file__).parent / "golden"
 
