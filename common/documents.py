@@ -9,9 +9,8 @@ other types than promised) becomes one line with its path and what to do.
 import functools
 import os
 import stat
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,7 +33,7 @@ def read_document(
 def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserError], remedy: str) -> T:
     """`read_document` of bytes at hand; origin: how the message calls them."""
     try:
-        value: T = _reader(kind).validate_json(content)
+        value: T = _reader(cast(Any, kind)).validate_json(content)
         return value
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
@@ -45,7 +44,7 @@ def parse_document(content: bytes, kind: type[T], origin: str, error: type[UserE
 
 
 @functools.cache
-def _reader(kind: Hashable) -> TypeAdapter[Any]:
+def _reader(kind: Any) -> TypeAdapter[Any]:
     """Made once a type, for making one takes much longer than reading a record with it."""
     return TypeAdapter(kind)
 
