@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from tests.tiny import experiment
 CPU = torch.device("cpu")
 TIMINGS = ("faces_per_second", "data_wait")
 _groups = itertools.count()
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([__name__])
 
 
 def run(name: str, **sections: Any) -> dict[str, torch.Tensor]:
@@ -56,16 +53,16 @@ def equal(a: Any, b: Any) -> bool:
     return a == b
 
 
-def start(name: str, **sections: Any) -> BaseProcess:
-    """The same training in a process of its own, to be killed; a fork of one that has torch and did not compute."""
-    process = _SERVER.Process(target=_quietly, args=(name, sections))
+def start(name: str, **sections: Any) -> multiprocessing.Process:
+    """The same training in a process of its own, to be killed."""
+
+    def quietly() -> None:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            run(name, **sections)
+
+    process = multiprocessing.get_context("fork").Process(target=quietly)
     process.start()
     return process
-
-
-def _quietly(name: str, sections: dict[str, Any]) -> None:
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        run(name, **sections)
 
 
 def on_ranks(ranks: int, function: Callable, *arguments: Any) -> None:
