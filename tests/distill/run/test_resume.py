@@ -35,7 +35,7 @@ def test_log_lines_between_checkpoints_do_not_show_where_it_was_stopped(cached, 
 
 
 def test_a_killed_process_goes_on(cached, undisturbed):
-    process = start("killed", train=EVERY_LINE)  # with workers: test_kills.py
+    process = start("killed", train={**EVERY_LINE, "workers": 1})
     folder = Path("runs/killed/checkpoints")
     while not (folder / "step000000003.pt").exists():
         assert process.is_alive()
