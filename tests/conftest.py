@@ -20,6 +20,13 @@ cv2.setNumThreads(1)
 GOLDEN = Path(__file__).parent / "golden"
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Every test begins with one thread: commands that tests run in this process may have given torch all cores, and
+    what is forked then has none of these threads, waits for them or crashes."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_power_cut() -> Iterator[None]:
     """Whoever asks for a file to be on the disk is not kept waiting: no test cuts the power, and a wait is a few
